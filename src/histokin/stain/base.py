@@ -1,0 +1,39 @@
+"""The contract of every stain normalizer: ``Appearance.fit(images) -> ImageMap``."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from histokin.types import ImageMap, Images
+
+
+class Appearance(ABC):
+    """Takes out a difference that does not matter (stain, scanner, microscope).
+
+    The constructor takes the target (or weights) and hyper-parameters only. :meth:`fit` sees the SOURCE: a
+    sample of one slide, of one folder, or one image. What it returns maps that source into :attr:`space`.
+    """
+
+    name: str
+
+    @property
+    @abstractmethod
+    def space(self) -> str:
+        """Name of the space all fitted maps lead to; it holds the method and the digest of the target."""
+
+    @abstractmethod
+    def fit(self, images: Images) -> ImageMap:
+        """The map for this source. Degenerate sources give a map that returns its input with a status.
+
+        Parameters
+        ----------
+        images : sequence of ``uint8`` RGB arrays, "h w 3"; sizes may differ. Never written to.
+
+        Raises
+        ------
+        DegenerateStain
+            only when constructed with ``strict=True``.
+        """
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: ``{"name": ..., "options": {...}, "target": {...}}``."""
