@@ -47,6 +47,4 @@ class Registry:
         choices = self.names()
         near = difflib.get_close_matches(name, choices, n=1)
         hint = f"Did you mean '{near[0]}'? " if near else ""
-        return UnknownName(
-            f"no {self.kind} is called '{name}'", remedy=f"{hint}Choose one of: {', '.join(choices)}"
-        )
+        return UnknownName(f"no {self.kind} is called '{name}'", remedy=f"{hint}Choose one of: {', '.join(choices)}")

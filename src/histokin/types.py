@@ -19,7 +19,8 @@ PatchPx = NewType("PatchPx", int)
 
 RGB = UInt8[np.ndarray, "h w 3"]
 Image = UInt8[np.ndarray, "h w c"] | UInt16[np.ndarray, "h w c"] | Float32[np.ndarray, "h w c"]
-Images = Sequence[Image]
+Images = Sequence[UInt8[np.ndarray, "_ _ _"] | UInt16[np.ndarray, "_ _ _"] | Float32[np.ndarray, "_ _ _"]]
+"""Several images, each "h w c"; their sizes may differ."""
 Mask = Bool[np.ndarray, "h w"]
 Vectors = Float32[np.ndarray, "n d"]
 

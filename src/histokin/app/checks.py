@@ -1,0 +1,111 @@
+"""What ``histokin doctor`` looks at: parts, weights, machine, archive."""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, final
+
+from histokin.errors import HistokinError
+
+REQUIRED = (
+    ("numpy", "numpy"),
+    ("opencv-python-headless", "cv2"),
+    ("pillow", "PIL.Image"),
+    ("openslide-python", "openslide"),
+    ("tifffile", "tifffile"),
+    ("imagecodecs", "imagecodecs"),
+    ("onnxruntime", "onnxruntime"),
+    ("pylance", "lance"),
+)
+OPTIONAL = (
+    ("numba", "pip install 'histokin[fast]' for faster color maps"),
+    ("torch", "pip install 'histokin[torch]' to train or export encoders"),
+)
+LEAST_FREE_BYTES = 1_000_000_000
+
+
+@final
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at; an optional one that is missing is no fault."""
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+    optional: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
+
+
+def run_checks(archive: Path | None = None) -> list[Check]:
+    """All checks, required ones first."""
+    checks = [_import(name, module) for name, module in REQUIRED]
+    checks.append(_guarded("shipped encoder", _encoder))
+    checks.append(_guarded("stain normalizer", _normalizer))
+    checks.extend(_optional(name, remedy) for name, remedy in OPTIONAL)
+    checks.append(Check("cores", True, str(os.cpu_count())))
+    checks.append(_space(archive or Path.cwd()))
+    if archive is not None:
+        checks.append(_guarded("archive", lambda: _archive(archive)))
+    return checks
+
+
+def _import(name: str, module: str) -> Check:
+    try:
+        import_module(module)
+        return Check(name, True, version(name))
+    except (ImportError, OSError, PackageNotFoundError) as error:
+        return Check(name, False, str(error), f"pip install --force-reinstall {name}")
+
+
+def _optional(name: str, remedy: str) -> Check:
+    try:
+        return Check(name, True, version(name), optional=True)
+    except PackageNotFoundError:
+        return Check(name, False, "not installed", remedy, optional=True)
+
+
+def _guarded(name: str, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name, True, look())
+    except HistokinError as error:
+        return Check(name, False, error.reason, error.remedy)
+
+
+def _encoder() -> str:
+    import numpy as np
+
+    from histokin.encoders.registry import DEFAULT_ENCODER, encoder
+
+    built = encoder(DEFAULT_ENCODER)
+    vectors = built.encode([np.full((224, 224, 3), 128, np.uint8)])
+    return f"{built.spec.space}, {vectors.shape[1]} numbers"
+
+
+def _normalizer() -> str:
+    from histokin.retrieval.recipe import DEFAULT_NORMALIZER
+    from histokin.stain.registry import normalizer
+
+    return str(normalizer(DEFAULT_NORMALIZER).space)
+
+
+def _archive(path: Path) -> str:
+    from histokin.retrieval.archive import Archive
+
+    found = Archive.open(path).info()
+    missing = len(found["missing_files"])
+    return f"{found['patches']} patches of {found['slides']} slides and {found['images']} images, {missing} files moved"
+
+
+def _space(path: Path) -> Check:
+    here = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
+    free = shutil.disk_usage(here).free
+    enough = free >= LEAST_FREE_BYTES
+    return Check("free disk space", enough, f"{free / 1e9:.1f} GB at {here}", "" if enough else "Free at least 1 GB")

@@ -1,0 +1,44 @@
+"""``histokin``: the command line. Each command is a module; heavy parts are imported when a command runs."""
+
+import os
+import sys
+
+import click
+
+from histokin._version import __version__
+from histokin.app.cli.demo import demo
+from histokin.app.cli.doctor import doctor
+from histokin.app.cli.evaluate import evaluate
+from histokin.app.cli.index import index
+from histokin.app.cli.info import info
+from histokin.app.cli.normalize import normalize
+from histokin.app.cli.search import search
+
+EPILOG = """\b
+Examples:
+  histokin demo
+  histokin index slides/ --archive my-archive
+  histokin search --archive my-archive --slide slides/a.svs --region 1200,800,1024,1024 --html answer.html
+
+Exit status: 0 all went well, 1 some inputs failed (the rest is kept), 2 wrong usage.
+For research use only."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}, epilog=EPILOG)
+@click.version_option(__version__, prog_name="histokin")
+def cli() -> None:
+    """Find, in an archive of pathology images, the tissue most like the tissue in front of you."""
+
+
+for _command in (demo, index, search, info, normalize, evaluate, doctor):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """Entry point of the ``histokin`` program."""
+    try:
+        cli.main(standalone_mode=True)
+    except BrokenPipeError:
+        # The reader (head, less) has gone; give Python nothing left to flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

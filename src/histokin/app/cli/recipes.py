@@ -1,0 +1,76 @@
+"""From command-line options to a recipe, and from a folder to an archive."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from histokin.errors import ArchiveMissing, NotComparable
+from histokin.retrieval.archive import Archive
+from histokin.retrieval.recipe import DEFAULT_NORMALIZER, Recipe
+from histokin.slides.grid import Grid
+
+
+@final
+@dataclass(frozen=True)
+class Asked:
+    """The recipe that options describe, and which of its parts were asked for explicitly."""
+
+    recipe: Recipe
+    given: frozenset[str]
+
+
+def recipe_from_options(options: dict[str, Any]) -> Asked:
+    """Options that were not given (None) take the defaults."""
+    grid_names = {"grid_mpp": "mpp", "patch_px": "patch_px", "overlap": "overlap", "min_tissue": "min_tissue"}
+    grid = Grid(**{field: options[name] for name, field in grid_names.items() if options.get(name) is not None})
+    target = options.get("target")
+    parts: dict[str, Any] = {
+        "grid": grid,
+        "normalizer": options.get("normalizer") or DEFAULT_NORMALIZER,
+        "normalizer_options": {"target": target} if target else {},
+        "crops": not options.get("no_crops"),
+    }
+    if options.get("encoder"):
+        parts["encoder"] = options["encoder"]
+    given = frozenset(name for name in (*grid_names, "normalizer", "target", "encoder") if options.get(name))
+    return Asked(Recipe(**parts), given)
+
+
+def existing(path: Path) -> Archive | None:
+    """The archive in a folder, or None where there is none yet."""
+    try:
+        return Archive.open(path)
+    except ArchiveMissing:
+        return None
+
+
+def open_or_create(path: Path, asked: Asked) -> Archive:
+    """Open the archive, or make it. An archive made by another recipe than the one asked for is refused."""
+    found = existing(path)
+    if found is None:
+        return Archive.create(path, asked.recipe)
+    _refuse_other_recipe(found, asked)
+    return found
+
+
+def _refuse_other_recipe(found: Archive, asked: Asked) -> None:
+    if not asked.given:
+        return
+    here, wanted = found.prepared.to_dict(), asked.recipe.prepare().to_dict()
+    pairs = {
+        "grid_mpp": (here["grid"]["mpp"], wanted["grid"]["mpp"]),
+        "patch_px": (here["grid"]["patch_px"], wanted["grid"]["patch_px"]),
+        "overlap": (here["grid"]["overlap"], wanted["grid"]["overlap"]),
+        "min_tissue": (here["grid"]["min_tissue"], wanted["grid"]["min_tissue"]),
+        "normalizer": (here["appearance"]["name"], wanted["appearance"]["name"]),
+        "target": (here["appearance"]["space"], wanted["appearance"]["space"]),
+        "encoder": (here["encoder"]["name"], wanted["encoder"]["name"]),
+    }
+    for name in sorted(asked.given):
+        archived, now = pairs[name]
+        if archived != now:
+            raise NotComparable(
+                f"the archive was made with {name.replace('_', '-')} {archived}, {now} was asked for",
+                remedy="Leave the option out to use the archive's recipe, or index into another archive",
+                path=found.store.path,
+            )

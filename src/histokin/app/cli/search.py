@@ -1,0 +1,146 @@
+"""``histokin search``."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from histokin.app.cli.common import archive_option, guarded, json_option, parse_box, print_json, print_table
+
+EPILOG = """\b
+Examples:
+  histokin search -a my-archive --image tile.png
+  histokin search -a my-archive --image tile.png --mpp 0.5 -k 10 --html answer.html
+  histokin search -a my-archive --slide a.svs --region 1200,800,1024,1024 --exclude slide
+  histokin search -a my-archive --slide a.svs --one-per patient
+  histokin search -a my-archive --case P007 --json
+  histokin search -a my-archive --image tile.png --where "organ = 'colon' AND centre <> 'A'"
+
+Coordinates are level-0 pixels. A patch or region leaves out what overlaps it, a slide itself, a case its patient;
+--exclude none leaves everything in."""
+
+
+@click.command(epilog=EPILOG)
+@archive_option
+@click.option("--image", type=click.Path(path_type=Path), help="Image file to search for.")
+@click.option("--slide", type=click.Path(path_type=Path), help="Slide to search for, or its name in the archive.")
+@click.option("--region", help="Part of --slide: x,y,w,h in level-0 pixels.")
+@click.option("--case", "case_id", help="Patient to search for: all slides of the patient in the archive.")
+@click.option("-k", type=click.IntRange(min=1), default=5, show_default=True, help="Number of hits.")
+@click.option("--mpp", type=click.FloatRange(min=0, min_open=True), help="Microns per pixel of the query.")
+@click.option(
+    "--exclude",
+    multiple=True,
+    help="Leave out what overlaps the query, or its slide, patient, centre: overlap|slide|patient|centre|none.",
+)
+@click.option("--where", help="SQL condition on the archive's columns.")
+@click.option("--one-per", type=click.Choice(["slide", "patient"]), help="At most one hit per slide or patient.")
+@click.option(
+    "--min-separation",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    help="Patches of a slide this many patch sides apart or less are one hit.",
+)
+@click.option(
+    "--query-patches",
+    type=click.IntRange(min=1, max=4096),
+    default=256,
+    show_default=True,
+    help="Representative patches of a slide or case.",
+)
+@click.option("--label", help="The query's own label, where known: hits that differ are framed in red.")
+@click.option("--html", type=click.Path(path_type=Path), help="Write a self-contained page.")
+@json_option
+@guarded
+def search(archive: Path, html: Path | None, as_json: bool, **options: Any) -> None:
+    """Find the patches, slides or cases most like an image, a region, a slide or a case."""
+    query = _query(options)
+    from histokin.retrieval.archive import Archive
+
+    opened = Archive.open(archive)
+    answer = opened.search(
+        query,
+        k=options["k"],
+        exclude=_rules(options["exclude"]),
+        where=options["where"],
+        one_per=options["one_per"],
+        min_separation=options["min_separation"],
+        label=options["label"],
+    )
+    if html is not None:
+        from histokin.app.pages.search_page import write_search_page
+
+        write_search_page(html, opened, answer)
+    if as_json:
+        print_json(answer.to_dict())
+    else:
+        print_answer(answer.to_dict())
+        if html is not None:
+            click.echo(f"page: {html.absolute()}")
+    sys.exit(0)
+
+
+def _rules(given: tuple[str, ...]) -> Any:
+    return tuple(rule for text in given for rule in text.split(",") if rule)
+
+
+def _query(options: dict[str, Any]) -> Any:
+    """One query out of the options; anything but exactly one kind is wrong usage."""
+    kinds = [name for name in ("image", "slide", "case_id") if options[name] is not None]
+    if len(kinds) != 1:
+        raise click.UsageError("give exactly one of --image FILE, --slide S [--region x,y,w,h], --case ID")
+    if options["region"] is not None and kinds != ["slide"]:
+        raise click.UsageError("--region needs --slide")
+    box = parse_box(options["region"])
+    from histokin.retrieval.queries import CaseQuery, PatchQuery, RegionQuery, SlideQuery
+    from histokin.types import Region
+
+    if options["image"] is not None:
+        return PatchQuery(options["image"], options["mpp"])
+    if options["case_id"] is not None:
+        return CaseQuery(options["case_id"], options["query_patches"])
+    if box is not None:
+        return RegionQuery(options["slide"], Region(*box), options["mpp"])
+    return SlideQuery(options["slide"], options["mpp"], options["query_patches"])
+
+
+def print_answer(answer: dict[str, Any]) -> None:
+    """The answer as a table with its votes and warnings."""
+    for warning in answer["warnings"]:
+        click.echo(f"warning: {warning}", err=True)
+    rows = [
+        (
+            hit["rank"],
+            hit["distance"],
+            hit["label"],
+            Path(hit["slide"]).name,
+            _place(hit),
+            _columns(hit["columns"]),
+        )
+        for hit in answer["hits"]
+    ]
+    print_table("", ("rank", "distance", "label", "slide", "place", "columns"), rows)
+    if not rows:
+        click.echo("no hit: the filters leave nothing to compare with")
+    if answer["votes"]:
+        votes = ", ".join(f"{label} {count}" for label, count in answer["votes"].items())
+        click.echo(f"votes: {votes} (margin {answer['margin']:.2f})")
+    alike = answer["alike"]
+    if alike["nothing_alike"]:
+        click.echo(
+            f"NOTHING LIKE THIS in the archive: nearest neighbor at {alike['value']:.4f}, the archive's own lie "
+            f"within {alike['threshold']:.4f} (percentile {alike['percentile']:.1f})"
+        )
+    click.echo(f"{answer['kind']} query answered in {answer['seconds']:.2f} s; for research use only")
+
+
+def _place(hit: dict[str, Any]) -> str:
+    if hit["x"] is None:
+        return "whole slide"
+    return f"{hit['x']},{hit['y']},{hit['width']},{hit['height']}"
+
+
+def _columns(columns: dict[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in columns.items())

@@ -1,0 +1,187 @@
+"""A consistent view of a store for searching: plain arrays, memory-mapped, made anew when the store has changed.
+
+Opening a fresh one needs neither Lance nor Arrow, whose import takes longer than a search.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, final
+
+import numpy as np
+from jaxtyping import Float32, Int32, Int64, UInt16
+
+from histokin.archive.records import Source
+from histokin.errors import ArchiveError
+
+ARRAYS = ("vectors", "norms", "source_index", "boxes", "tissue", "flags", "starts")
+SCAN_ROWS = 8192
+
+Rows = Callable[[], tuple[list[Source], list[str], list[int]]]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """Rows are patches, contiguous by source, in the order they were added; nothing here may be written to.
+
+    ``norms`` are squared lengths of the vectors; ``boxes`` x, y, width, height in level-0 pixels; ``flags`` index
+    into ``flag_names``; ``starts`` the first row of each source, with the number of rows at the end.
+    """
+
+    version: int
+    metric: Literal["euclidean", "cosine"]
+    folder: Path
+    sources: list[Source]
+    keys: list[str]
+    flag_names: list[str]
+    vectors: Float32[np.ndarray, "n d"]
+    norms: Float32[np.ndarray, "n"]
+    source_index: Int32[np.ndarray, "n"]
+    boxes: Int32[np.ndarray, "n 4"]
+    tissue: Float32[np.ndarray, "n"]
+    flags: UInt16[np.ndarray, "n"]
+    starts: Int64[np.ndarray, "s1"]
+
+    def place(self, row: int) -> tuple[str, int]:
+        """Key of the commit and running number within the source: where a row is in the patch table."""
+        source = int(self.source_index[row])
+        return self.keys[source], row - int(self.starts[source])
+
+
+def open_snapshot(root: Path, version: int, dim: int, metric: Literal["euclidean", "cosine"], rows: Rows) -> Snapshot:
+    """The snapshot of this version, built first where there is none."""
+    folder = root / "cache" / str(version)
+    if not (folder / "sources.json").is_file():
+        folder = _build(root, folder, dim, rows)
+    return _load(folder, version, metric)
+
+
+def _load(folder: Path, version: int, metric: Literal["euclidean", "cosine"]) -> Snapshot:
+    try:
+        about = json.loads((folder / "sources.json").read_text(encoding="utf-8"))
+        arrays = {name: _map(folder / f"{name}.npy") for name in ARRAYS}
+    except (OSError, ValueError) as error:
+        raise ArchiveError(
+            f"the search cache is damaged ({error})", remedy="Delete this folder; it is made anew", path=folder
+        ) from None
+    maps = about["appearances"]
+    sources = [Source(**{**row, "appearance": maps[row["appearance"]]}) for row in about["sources"]]
+    return Snapshot(version, metric, folder, sources, about["keys"], about["flag_names"], **arrays)
+
+
+def _map(path: Path) -> Any:
+    """A read-only array: memory-mapped, or read where it is empty (nothing to map)."""
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array if array.size else np.load(path, allow_pickle=False)
+
+
+def _build(root: Path, folder: Path, dim: int, rows: Rows) -> Path:
+    """Build beside the final place and move there; beside the archive's cache where that may not be written."""
+    sources, keys, counts = rows()
+    try:
+        folder.parent.mkdir(exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
+    except OSError:
+        partial = Path(tempfile.mkdtemp(prefix="histokin-cache-"))
+        folder = partial
+    try:
+        _write(root, partial, dim, sources, keys, counts)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    if folder == partial:
+        return folder
+    try:
+        partial.rename(folder)
+    except OSError:  # another reader was quicker
+        shutil.rmtree(partial, ignore_errors=True)
+    _drop_others(folder)
+    return folder
+
+
+def _drop_others(folder: Path) -> None:
+    """Remove snapshots of other versions; who has one open keeps its files until it is done."""
+    for other in folder.parent.iterdir():
+        if other.name != folder.name and not other.name.startswith(".building-"):
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def _write(
+    root: Path, folder: Path, dim: int, sources: Sequence[Source], keys: Sequence[str], counts: Sequence[int]
+) -> None:
+    starts = np.concatenate([[0], np.cumsum(np.array(counts, np.int64))]).astype(np.int64)
+    names = _copy_patches(
+        root, folder, dim, {key: int(start) for key, start in zip(keys, starts, strict=False)}, starts
+    )
+    np.save(folder / "starts.npy", starts)
+    np.save(folder / "source_index.npy", np.repeat(np.arange(len(sources), dtype=np.int32), counts))
+    appearances: dict[str, int] = {}
+    listed = []
+    for source in sources:
+        text = json.dumps(source.appearance, sort_keys=True)
+        row = {**asdict(source), "appearance": appearances.setdefault(text, len(appearances))}
+        del row["thumbnail"]
+        listed.append(row)
+    about = {
+        "appearances": [json.loads(text) for text in appearances],
+        "sources": listed,
+        "keys": list(keys),
+        "flag_names": names,
+    }
+    # Last: a folder with this file is a complete snapshot.
+    (folder / "sources.json").write_text(json.dumps(about), encoding="utf-8")
+
+
+def _copy_patches(
+    root: Path, folder: Path, dim: int, first: dict[str, int], starts: Int64[np.ndarray, "s1"]
+) -> list[str]:
+    """Stream the patch table into arrays, each row to its place; returns the names of the flags."""
+    from histokin.archive import tables
+
+    total = int(starts[-1])
+    shapes = {"vectors": ((total, dim), "f4"), "norms": ((total,), "f4"), "boxes": ((total, 4), "i4")}
+    shapes |= {"tissue": ((total,), "f4"), "flags": ((total,), "u2")}
+    out: dict[str, Any] = {
+        name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=kind, shape=shape)
+        if total
+        else np.zeros(shape, kind)
+        for name, (shape, kind) in shapes.items()
+    }
+    codes: dict[str, int] = {"": 0}
+    columns = ["key", "place", "x", "y", "width", "height", "tissue", "flags", "vector"]
+    scanner = tables.open_table(root / tables.PATCHES).scanner(columns=columns, batch_size=SCAN_ROWS)
+    filled = 0
+    for batch in scanner.to_batches():
+        filled += _place(batch, first, codes, out, dim)
+    if filled != total:
+        raise ArchiveError(
+            f"{total - filled} of {total} patches are missing", remedy="Restore it from a backup", path=root
+        )
+    for name, array in out.items():
+        if total:
+            array.flush()
+        else:
+            np.save(folder / f"{name}.npy", array)
+    return list(codes)
+
+
+def _place(batch: Any, first: dict[str, int], codes: dict[str, int], out: dict[str, Any], dim: int) -> int:
+    """Put one batch of rows where they belong; rows of commits that do not count are left out."""
+    starts = np.array([first.get(key, -1) for key in batch["key"].to_pylist()], np.int64)
+    live = starts >= 0
+    if not live.any():
+        return 0
+    rows = (starts + batch["place"].to_numpy())[live]
+    vectors = batch["vector"].flatten().to_numpy().reshape(-1, dim)[live]
+    out["vectors"][rows] = vectors
+    out["norms"][rows] = (vectors.astype(np.float64) ** 2).sum(axis=1)
+    boxes = [batch[name].to_numpy() for name in ("x", "y", "width", "height")]
+    out["boxes"][rows] = np.stack(boxes, axis=1)[live]
+    out["tissue"][rows] = batch["tissue"].to_numpy()[live]
+    flags = [codes.setdefault(text, len(codes)) for text in batch["flags"].to_pylist()]
+    out["flags"][rows] = np.array(flags, np.uint16)[live]
+    return len(rows)

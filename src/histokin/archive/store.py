@@ -1,0 +1,252 @@
+"""The durable store: slides, patches and vectors in two Lance tables, committed one item at a time.
+
+A patch row carries the key of the commit that wrote it; it counts only once the slide row with that key is there.
+Writing the slide rows is therefore the commit: whatever happens before it leaves nothing to see.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal, final
+
+import numpy as np
+from jaxtyping import Int
+
+from histokin._version import __version__
+from histokin.archive.durable import files_of, flush, write_text
+from histokin.archive.lock import writer_lock
+from histokin.archive.records import PatchBatch, Source
+from histokin.archive.snapshot import Snapshot, open_snapshot
+from histokin.errors import ArchiveError, ArchiveExists, ArchiveFormat, ArchiveMissing
+
+FORMAT = 1
+ABOUT = "archive.json"
+SLIDES, PATCHES = "slides.lance", "patches.lance"
+NEWEST = (1 << 64) - 1
+"""Lance names the manifest of version v by this number less v, so that the newest sorts first."""
+
+MANY_FRAGMENTS = 100
+KEEP_OLD_VERSIONS = timedelta(hours=1)
+
+
+@final
+class Store:
+    """A folder on disk. Use :meth:`create` or :meth:`open`; write inside :meth:`writer`."""
+
+    def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
+        self.path = path
+        self.recipe: dict[str, Any] = about["recipe"]
+        self.dim: int = about["dim"]
+        self.metric: Literal["euclidean", "cosine"] = about["metric"]
+        self._snapshot: Snapshot | None = None
+
+    @classmethod
+    def create(cls, path: Path, recipe: Mapping[str, Any], *, dim: int, metric: str) -> "Store":
+        """Make an empty store. Raises :class:`ArchiveExists`, or :class:`ArchiveError` if it cannot be written."""
+        from histokin.archive import tables
+
+        if (path / ABOUT).exists():
+            raise ArchiveExists("there is an archive already", remedy="Open it, or choose another folder", path=path)
+        if path.exists() and not _leftover(path):
+            raise ArchiveExists("is not an empty folder", remedy="Choose a new folder for the archive", path=path)
+        about = {
+            "format": FORMAT,
+            "histokin": __version__,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "dim": dim,
+            "metric": metric,
+            "recipe": dict(recipe),
+        }
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            for name, schema in ((SLIDES, tables.SLIDE_SCHEMA), (PATCHES, tables.patch_schema(dim))):
+                if not (path / name).exists():
+                    tables.make_empty(path / name, schema)
+                flush(files_of(path / name), path / name)
+            # Last: a folder with this file is a complete archive.
+            write_text(path / ABOUT, json.dumps(about, indent=2, sort_keys=True))
+        except OSError as error:
+            raise ArchiveError(
+                f"cannot be made ({error.strerror or error})", remedy="Choose a folder you may write to", path=path
+            ) from None
+        return cls(path, about)
+
+    @classmethod
+    def open(cls, path: Path) -> "Store":
+        """Open a store. Raises :class:`ArchiveMissing` or :class:`ArchiveFormat`."""
+        file = path / ABOUT
+        if not file.is_file():
+            raise ArchiveMissing(
+                "no archive there", remedy="Make one with 'histokin index PATH... --archive FOLDER'", path=path
+            )
+        try:
+            about = json.loads(file.read_text(encoding="utf-8"))
+            found = about["format"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ArchiveFormat(f"is damaged ({error})", remedy="Restore it from a backup", path=file) from None
+        if found != FORMAT:
+            raise ArchiveFormat(
+                f"written in format {found}, this version of histokin reads format {FORMAT}",
+                remedy="Install the histokin that wrote it, or index again",
+                path=path,
+            )
+        missing = [name for name in (SLIDES, PATCHES) if not (path / name / "_versions").is_dir()]
+        if missing or not {"recipe", "dim", "metric"} <= set(about):
+            raise ArchiveFormat(
+                f"is damaged: {missing[0] if missing else ABOUT} is incomplete",
+                remedy="Restore the folder from a backup, or index again",
+                path=path,
+            )
+        return cls(path, about)
+
+    @property
+    def version(self) -> int:
+        """Grows with every change of the slide table."""
+        names = [p.name.partition(".")[0] for p in (self.path / SLIDES / "_versions").glob("*.manifest")]
+        numbers = [int(name) for name in names if name.isdigit()]
+        if not numbers:
+            raise ArchiveFormat("is damaged: it has no version", remedy="Restore it from a backup", path=self.path)
+        newest = min(numbers)
+        return NEWEST - newest if newest > NEWEST // 2 else max(numbers)
+
+    @contextmanager
+    def writer(self) -> Iterator[None]:
+        """Hold the right to write. Raises :class:`ArchiveBusy` while another process does."""
+        with writer_lock(self.path / "lock"):
+            yield
+
+    def commit(self, sources: Sequence[Source], batches: Iterable[PatchBatch]) -> int:
+        """Add sources and their patches: all of them or none. Returns the number of patches.
+
+        Batches are streamed, so a slide may have more patches than memory holds; the sources are written after the
+        last batch, so their ``counts`` may be filled meanwhile. A source whose path is there already replaces it.
+        What ``batches`` raises is raised, and nothing is added.
+        """
+        from histokin.archive import tables
+
+        mark = uuid.uuid4().hex[:12]
+        keys = [f"{mark}:{source.id}" for source in sources]
+        stream = tables.PatchStream(batches, keys, self.dim)
+        with self._flushed(PATCHES):
+            tables.append(self.path / PATCHES, stream, self.dim)
+        rows = tables.slide_table(sources, keys, stream.counts.tolist(), time.time_ns())
+        with self._flushed(SLIDES):
+            tables.upsert(self.path / SLIDES, "path", rows)
+        return int(stream.counts.sum())
+
+    def relink(self, identity: str, path: str, mtime_ns: int) -> None:
+        """A source's file is now at ``path``."""
+        self._update(identity, path=path, name=Path(path).name, mtime_ns=mtime_ns)
+
+    def update_columns(self, identity: str, label: str | None, columns: Mapping[str, str]) -> None:
+        """A source has another label or other columns."""
+        self._update(identity, label=label, columns=dict(columns))
+
+    def remove(self, identities: Sequence[str]) -> None:
+        """Take sources and their patches out: one commit."""
+        from histokin.archive import tables
+
+        with self._flushed(SLIDES):
+            tables.open_table(self.path / SLIDES).delete(tables.any_of("id", identities))
+
+    def sources(self) -> list[Source]:
+        """All sources in the order they were added, without thumbnails."""
+        return list(self.snapshot_rows()[0])
+
+    def snapshot_rows(self) -> tuple[list[Source], list[str], list[int]]:
+        """Sources, the keys of their patches, and how many each has."""
+        from histokin.archive import tables
+
+        names = [name for name, _ in tables.SLIDE_FIELDS if name != "thumbnail"]
+        rows = tables.open_table(self.path / SLIDES).to_table(columns=names).to_pylist()
+        rows.sort(key=lambda row: row["added"])
+        return [tables.source_of(row) for row in rows], [r["key"] for r in rows], [r["patches"] for r in rows]
+
+    def thumbnail(self, identity: str) -> bytes | None:
+        """The JPEG of a whole slide, where one is stored."""
+        from histokin.archive import tables
+
+        table = tables.open_table(self.path / SLIDES)
+        found = table.to_table(columns=["thumbnail"], filter=tables.any_of("id", [identity])).to_pylist()
+        return found[0]["thumbnail"] if found else None
+
+    def crops(self, rows: Int[np.ndarray, "r"]) -> list[bytes | None]:
+        """The stored JPEGs of patches, by their rows in the newest snapshot."""
+        from histokin.archive import tables
+
+        if not len(rows):
+            return []
+        snapshot = self.snapshot()
+        wanted = [snapshot.place(int(row)) for row in rows]
+        by_key: dict[str, set[int]] = {}
+        for key, place in wanted:
+            by_key.setdefault(key, set()).add(place)
+        condition = " OR ".join(
+            f"({tables.any_of('key', [key])} AND place IN ({', '.join(map(str, sorted(places)))}))"
+            for key, places in by_key.items()
+        )
+        table = tables.open_table(self.path / PATCHES)
+        found = table.to_table(columns=["key", "place", "crop"], filter=condition).to_pylist()
+        crops = {(row["key"], row["place"]): row["crop"] or None for row in found}
+        return [crops.get(key_place) for key_place in wanted]
+
+    def snapshot(self) -> Snapshot:
+        """A consistent view for searching, kept until the store changes."""
+        version = self.version
+        if self._snapshot is None or self._snapshot.version != version:
+            self._snapshot = open_snapshot(self.path, version, self.dim, self.metric, self.snapshot_rows)
+        return self._snapshot
+
+    def maybe_compact(self) -> None:
+        """Compact when scans would be slow: many small commits."""
+        from histokin.archive import tables
+
+        if len(tables.open_table(self.path / PATCHES).get_fragments()) > MANY_FRAGMENTS:
+            self.compact()
+
+    def compact(self, keep: timedelta = KEEP_OLD_VERSIONS) -> None:
+        """Join small files, drop patches that no slide row counts, and old versions. Needs :meth:`writer`."""
+        from histokin.archive import tables
+
+        live = set(self.snapshot_rows()[1])
+        table = tables.open_table(self.path / PATCHES)
+        written = set(table.to_table(columns=["key"])["key"].unique().to_pylist())
+        dead = sorted(written - live)
+        for start in range(0, len(dead), 500):
+            table.delete(tables.any_of("key", dead[start : start + 500]))
+        for name in (PATCHES, SLIDES):
+            with self._flushed(name):
+                table = tables.open_table(self.path / name)
+                table.optimize.compact_files()
+                table.cleanup_old_versions(older_than=keep)
+
+    def _update(self, identity: str, **changes: Any) -> None:
+        from histokin.archive import tables
+
+        table = tables.open_table(self.path / SLIDES)
+        found = table.to_table(filter=tables.any_of("id", [identity])).to_pylist()
+        if not found:
+            raise ArchiveError(f"has no source {identity}", remedy="Open the archive again", path=self.path)
+        row = found[0]
+        source = replace(tables.source_of(row), **changes)
+        rows = tables.slide_table([source], [row["key"]], [row["patches"]], row["added"])
+        with self._flushed(SLIDES):
+            tables.upsert(self.path / SLIDES, "id", rows)
+
+    @contextmanager
+    def _flushed(self, name: str) -> Iterator[None]:
+        """Write what the block adds to a table through to the disk."""
+        table = self.path / name
+        before = files_of(table)
+        yield
+        flush(files_of(table) - before, table)
+
+
+def _leftover(path: Path) -> bool:
+    """True for an empty folder, or one in which a creation was cut off: our tables and nothing else."""
+    return path.is_dir() and {child.name for child in path.iterdir()} <= {SLIDES, PATCHES}

@@ -1,0 +1,197 @@
+"""The two Lance tables of a store, and their rows."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int32
+
+from histokin.archive.records import PatchBatch, Source
+from histokin.errors import ArchiveError
+
+os.environ.setdefault("LANCE_LOG", "error")  # or Lance warns once a query
+
+import lance
+import pyarrow as pa
+
+SLIDES = "slides.lance"
+PATCHES = "patches.lance"
+
+SLIDE_FIELDS = (
+    ("id", pa.string()),
+    ("key", pa.string()),
+    ("added", pa.int64()),
+    ("patches", pa.int64()),
+    ("kind", pa.string()),
+    ("path", pa.string()),
+    ("name", pa.string()),
+    ("digest", pa.string()),
+    ("size", pa.int64()),
+    ("mtime_ns", pa.int64()),
+    ("width", pa.int64()),
+    ("height", pa.int64()),
+    ("mpp", pa.float64()),
+    ("label", pa.string()),
+    ("columns", pa.string()),
+    ("group", pa.string()),
+    ("appearance", pa.string()),
+    ("counts", pa.string()),
+    ("thumbnail", pa.binary()),
+)
+SLIDE_SCHEMA = pa.schema(SLIDE_FIELDS)
+AS_JSON = ("columns", "appearance", "counts")
+
+
+def patch_schema(dim: int) -> pa.Schema:
+    """Schema of the patch table for vectors of ``dim`` numbers."""
+    return pa.schema(
+        [
+            ("key", pa.string()),
+            ("place", pa.int32()),
+            ("x", pa.int32()),
+            ("y", pa.int32()),
+            ("width", pa.int32()),
+            ("height", pa.int32()),
+            ("tissue", pa.float32()),
+            ("flags", pa.string()),
+            ("vector", pa.list_(pa.float32(), dim)),
+            ("crop", pa.binary()),
+        ]
+    )
+
+
+def make_empty(uri: Path, schema: pa.Schema) -> None:
+    """Create a table without rows."""
+    lance.write_dataset(schema.empty_table(), str(uri), mode="create")
+
+
+def open_table(uri: Path) -> Any:
+    """The newest version of a table. Raises :class:`ArchiveError` when its files are damaged."""
+    try:
+        return lance.dataset(str(uri))
+    except (OSError, ValueError) as error:
+        raise ArchiveError(
+            f"the table cannot be opened ({str(error).splitlines()[0][:200]})",
+            remedy="Restore the folder from a backup, or index into a new archive",
+            path=uri,
+        ) from None
+
+
+def slide_table(sources: Sequence[Source], keys: Sequence[str], counts: Sequence[int], added: int) -> pa.Table:
+    """Slide rows of one commit."""
+    rows = []
+    for place, (source, key, patches) in enumerate(zip(sources, keys, counts, strict=True)):
+        row = {name: getattr(source, name, None) for name, _ in SLIDE_FIELDS}
+        row |= {name: json.dumps(row[name], sort_keys=True) for name in AS_JSON}
+        rows.append({**row, "key": key, "patches": patches, "added": added + place})
+    return pa.Table.from_pylist(rows, schema=SLIDE_SCHEMA)
+
+
+def source_of(row: dict[str, Any]) -> Source:
+    """A source from its row; JSON fields may be decoded already."""
+    decoded = {name: json.loads(row[name]) if isinstance(row[name], str) else row[name] for name in AS_JSON}
+    fields = {name: row.get(name) for name in Source.__dataclass_fields__}
+    return Source(**{**fields, **decoded})
+
+
+class PatchStream:
+    """Patch batches as Arrow record batches; counts rows per source and keeps an exception of the caller's.
+
+    Lance reports what goes wrong in a reader as an error of its own; ``error`` holds the original.
+    """
+
+    def __init__(self, batches: Iterable[PatchBatch], keys: Sequence[str], dim: int) -> None:
+        self._batches = batches
+        self._keys = np.array(keys, dtype=object)
+        self._dim = dim
+        self.counts = np.zeros(len(keys), np.int64)
+        self.error: BaseException | None = None
+
+    def reader(self) -> pa.RecordBatchReader:
+        """For Lance to pull from."""
+        return pa.RecordBatchReader.from_batches(patch_schema(self._dim), self._records())
+
+    def _records(self) -> Iterator[pa.RecordBatch]:
+        try:
+            for batch in self._batches:
+                if len(batch.source):
+                    yield self._record(batch)
+        except BaseException as error:
+            self.error = error
+            raise
+
+    def _record(self, batch: PatchBatch) -> pa.RecordBatch:
+        if batch.vectors.shape[1] != self._dim:
+            raise ArchiveError(
+                f"vectors of {batch.vectors.shape[1]} numbers do not fit an archive of {self._dim}",
+                remedy="Use the encoder that the archive was made with",
+            )
+        if not np.isfinite(batch.vectors).all():
+            raise ArchiveError("the encoder made a vector that is not finite", remedy="Check the encoder")
+        vectors = pa.FixedSizeListArray.from_arrays(
+            pa.array(np.ascontiguousarray(batch.vectors).ravel(), pa.float32()), self._dim
+        )
+        crops: list[bytes | None] = [*batch.crops] if batch.crops else [None] * len(batch.source)
+        arrays = [
+            pa.array(self._keys[batch.source], pa.string()),
+            pa.array(self._places(batch.source), pa.int32()),
+            *(pa.array(np.ascontiguousarray(batch.boxes[:, i]), pa.int32()) for i in range(4)),
+            pa.array(batch.tissue, pa.float32()),
+            pa.array(batch.flags, pa.string()),
+            vectors,
+            pa.array(crops, pa.binary()),
+        ]
+        return pa.record_batch(arrays, schema=patch_schema(self._dim))
+
+    def _places(self, source: Int32[np.ndarray, "n"]) -> Int32[np.ndarray, "n"]:
+        """Running number of each patch within its source."""
+        places = np.empty(len(source), np.int32)
+        for i, place in enumerate(source):
+            places[i] = self.counts[place]
+            self.counts[place] += 1
+        return places
+
+
+def append(uri: Path, stream: PatchStream, dim: int) -> None:
+    """Write the stream as new fragments and commit them. Raises what the stream's source raised."""
+    table = open_table(uri)
+    try:
+        fragments = lance.fragment.write_fragments(stream.reader(), str(uri), schema=patch_schema(dim))
+    except BaseException as error:
+        if stream.error is not None:
+            raise stream.error from None
+        raise failed(uri, error) from None
+    if fragments:
+        try:
+            lance.LanceDataset.commit(str(uri), lance.LanceOperation.Append(fragments), read_version=table.version)
+        except OSError as error:
+            raise failed(uri, error) from None
+
+
+def failed(uri: Path, error: BaseException) -> BaseException:
+    """A write error of Lance's as one of ours; interrupts stay what they are."""
+    if not isinstance(error, Exception):
+        return error
+    return ArchiveError(
+        f"cannot be written ({str(error).splitlines()[0][:200]})",
+        remedy="Check free disk space and permissions; what was committed before is kept",
+        path=uri,
+    )
+
+
+def upsert(uri: Path, on: str, rows: pa.Table) -> None:
+    """Insert rows, replacing those with the same ``on``: one atomic commit."""
+    table = open_table(uri)
+    try:
+        table.merge_insert(on).when_matched_update_all().when_not_matched_insert_all().execute(rows)
+    except OSError as error:
+        raise failed(uri, error) from None
+
+
+def any_of(column: str, values: Sequence[str]) -> str:
+    """``column IN (...)`` with quotes doubled."""
+    listed = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
+    return f"{column} IN ({listed})"

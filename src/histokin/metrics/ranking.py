@@ -1,0 +1,133 @@
+"""How good a ranked list is. One name, one formula; every function gives one value per query, or one for all.
+
+``neighbours`` holds the labels of the hits, nearest first: "q k", of any type that can be compared; ``truth`` the
+label of each query, "q". A list may be shorter than k: ``found`` is then False where there is no hit, and such a
+place counts as a miss. Queries are never left out of a mean.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int, Shaped
+
+from histokin.errors import UsageError
+
+Neighbours = Shaped[np.ndarray, "q n"]
+Found = Bool[np.ndarray, "q n"]
+Labels = Shaped[np.ndarray, "q"]
+PerQuery = Float64[np.ndarray, "q"]
+
+
+def hits_at_k(neighbours: Neighbours, truth: Labels, k: int, found: Found | None = None) -> PerQuery:
+    """Any-hit accuracy per query: 1 if at least one of the first ``k`` hits has the query's label, else 0.
+
+    It flatters: with two balanced classes chance is ``1 - 0.5**k``, 0.969 at k = 5. See :func:`chance_any_hit`.
+    """
+    hit: np.ndarray = np.minimum(_relevant(neighbours, truth, k, found).sum(axis=1), 1.0)
+    return hit
+
+
+def precision_at_k(neighbours: Neighbours, truth: Labels, k: int, found: Found | None = None) -> PerQuery:
+    """Share of the first ``k`` hits with the query's label: ``sum(rel_i, i=1..k) / k``, always divided by k."""
+    precision: np.ndarray = _relevant(neighbours, truth, k, found).sum(axis=1) / k
+    return precision
+
+
+def majority_vote(neighbours: Neighbours, k: int, found: Found | None = None) -> Labels:
+    """The label that most of the first ``k`` hits have.
+
+    A tie goes to the tied label whose best hit ranks first, so it never depends on the query's own label. Every
+    query needs at least one hit; raises :class:`UsageError` otherwise.
+    """
+    _check(neighbours, k)
+    first = neighbours[:, :k]
+    here = np.ones(first.shape, dtype=bool) if found is None else found[:, :k]
+    if not here.any(axis=1).all():
+        raise UsageError("a query without hits has no vote", remedy="Leave it out of the vote and count it as wrong")
+    same = (first[:, :, None] == first[:, None, :]) & here[:, None, :]
+    votes = np.where(here, same.sum(axis=2), -1)
+    # argmax takes the first maximum, which is the best-ranked hit among tied labels.
+    winners: np.ndarray = first[np.arange(len(first)), votes.argmax(axis=1)]
+    return winners
+
+
+def average_precision_at_k(
+    neighbours: Neighbours,
+    truth: Labels,
+    relevant: Int[np.ndarray, "q"],
+    k: int,
+    found: Found | None = None,
+) -> PerQuery:
+    """Average precision of the first ``k`` hits: ``sum(P@i * rel_i, i=1..k) / min(k, R)``.
+
+    ``P@i`` is the precision of the first i hits, ``rel_i`` is 1 where hit i has the query's label, and ``R``
+    (``relevant``) how many items of the archive have it after exclusions, so that a perfect list scores 1 even when
+    the archive holds fewer than k. 0 where R is 0. Others divide by k or by the hits found: not comparable with this.
+    """
+    rel = _relevant(neighbours, truth, k, found)
+    ranks = np.arange(1, k + 1)
+    gained = (np.cumsum(rel, axis=1) / ranks * rel).sum(axis=1)
+    best = np.minimum(relevant, k)
+    average: np.ndarray = np.where(best > 0, gained / np.maximum(best, 1), 0.0)
+    return average
+
+
+def macro_f1(truth: Labels, predicted: Labels) -> float:
+    """Mean over labels of ``F1 = 2 TP / (2 TP + FP + FN)``, each label with the same weight.
+
+    The labels are those that occur in ``truth`` or in ``predicted``. Between 0 and 1; 0 for no queries at all.
+    """
+    labels = np.unique(np.concatenate([truth, predicted]))
+    scores = []
+    for label in labels:
+        is_true, is_predicted = truth == label, predicted == label
+        scores.append(2 * float((is_true & is_predicted).sum()) / float(is_true.sum() + is_predicted.sum()))
+    return float(np.mean(scores)) if scores else 0.0
+
+
+def chance_precision(labels_db: Shaped[np.ndarray, "n"], labels_q: Labels) -> float:
+    """Precision@k expected of hits drawn at random: mean over queries of the share of the archive with its label."""
+    return float(_shares(labels_db, labels_q).mean()) if len(labels_q) else 0.0
+
+
+def chance_any_hit(labels_db: Shaped[np.ndarray, "n"], labels_q: Labels, k: int) -> float:
+    """Any-hit accuracy expected of ``k`` independent random hits: mean over queries of ``1 - (1 - p)**k``.
+
+    ``p`` is the share of the archive with the query's label.
+    """
+    return float((1 - (1 - _shares(labels_db, labels_q)) ** k).mean()) if len(labels_q) else 0.0
+
+
+def bootstrap_interval(values: PerQuery, seed: int, n: int = 2000, level: float = 0.95) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean (Efron): queries are drawn with replacement ``n`` times.
+
+    Returns the ``(1 - level) / 2`` and ``(1 + level) / 2`` quantiles of the means; NaN twice without queries. The
+    queries are taken as independent: for several queries of one patient give the mean of each patient instead.
+    """
+    if len(values) == 0:
+        return float("nan"), float("nan")
+    draws = np.random.default_rng(seed)
+    means = np.array([values[draws.integers(0, len(values), len(values))].mean() for _ in range(n)])
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _shares(labels_db: Shaped[np.ndarray, "n"], labels_q: Labels) -> PerQuery:
+    if len(labels_db) == 0:
+        return np.zeros(len(labels_q))
+    known, counts = np.unique(labels_db, return_counts=True)
+    place = np.minimum(np.searchsorted(known, labels_q), len(known) - 1)
+    shares: np.ndarray = np.where(known[place] == labels_q, counts[place] / len(labels_db), 0.0)
+    return shares
+
+
+def _relevant(neighbours: Neighbours, truth: Labels, k: int, found: Found | None) -> Bool[np.ndarray, "q k"]:
+    _check(neighbours, k)
+    relevant: np.ndarray = neighbours[:, :k] == truth[:, None]
+    return relevant if found is None else relevant & found[:, :k]
+
+
+def _check(neighbours: Neighbours, k: int) -> None:
+    if not 1 <= k <= neighbours.shape[1]:
+        raise UsageError(
+            f"k is {k}, but each list has {neighbours.shape[1]} places",
+            remedy="Search for more hits, or give found= for lists that are shorter",
+        )

@@ -1,0 +1,130 @@
+"""The answer to a query, and its machine-readable form (format 1)."""
+
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any, final
+
+from histokin.retrieval.votes import count_votes, vote_margin
+from histokin.types import Hit, Region
+
+FORMAT = 1
+
+
+@final
+@dataclass(frozen=True)
+class Match:
+    """Which query patch matched which hit: index into ``query.patches``, rank of the hit, distance.
+
+    ``region`` is the place of the matched patch inside the hit, in level-0 pixels of the hit's slide;
+    ``row`` its archive row.
+    """
+
+    query: int
+    hit: int
+    distance: float
+    region: Region
+    row: int
+
+
+@final
+@dataclass(frozen=True)
+class AlikeNote:
+    """Is there anything like the query in the archive?
+
+    ``value`` is the distance from the query to its nearest neighbor (median over the query's patches),
+    ``threshold`` the distance that 95 % of the archive's own patches stay below when they look for a neighbor
+    outside their own slide, ``percentile`` where ``value`` stands among those. All None for an empty archive.
+    """
+
+    value: float | None
+    threshold: float | None
+    percentile: float | None
+
+    @property
+    def nothing_alike(self) -> bool:
+        """True when the nearest neighbor is farther than the threshold."""
+        return self.value is not None and self.threshold is not None and self.value > self.threshold
+
+
+@final
+@dataclass(frozen=True)
+class QueryInfo:
+    """The query as it was understood; ``patches`` are its squares in level-0 pixels of its own slide."""
+
+    name: str
+    source: str | None
+    region: Region | None
+    mpp: float | None
+    label: str | None
+    patches: tuple[Region, ...] = ()
+
+
+@final
+@dataclass(frozen=True)
+class Answer:
+    """Ranked hits with the evidence behind them."""
+
+    kind: str
+    query: QueryInfo
+    recipe: dict[str, Any]
+    hits: tuple[Hit, ...]
+    matches: tuple[Match, ...]
+    alike: AlikeNote
+    warnings: tuple[str, ...] = field(default=())
+    seconds: float = 0.0
+
+    @cached_property
+    def votes(self) -> dict[str, int]:
+        """Hits per label."""
+        return count_votes(self.hits)
+
+    @property
+    def margin(self) -> float:
+        """Lead of the first label over the second, 0 to 1."""
+        return vote_margin(self.votes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The documented JSON form; coordinates are level-0 pixels, null for whole slides."""
+        return {
+            "format": FORMAT,
+            "kind": self.kind,
+            "query": _query(self.query),
+            "recipe": self.recipe,
+            "hits": [_hit(hit) for hit in self.hits],
+            "matches": [
+                {"query": m.query, "hit": m.hit, "distance": m.distance, **asdict(m.region)} for m in self.matches
+            ],
+            "votes": self.votes,
+            "margin": self.margin,
+            "alike": {**asdict(self.alike), "nothing_alike": self.alike.nothing_alike},
+            "warnings": list(self.warnings),
+            "seconds": round(self.seconds, 4),
+        }
+
+
+def _query(query: QueryInfo) -> dict[str, Any]:
+    return {
+        "name": query.name,
+        "source": query.source,
+        **_box(query.region),
+        "mpp": query.mpp,
+        "label": query.label,
+        "patches": [asdict(region) for region in query.patches],
+    }
+
+
+def _hit(hit: Hit) -> dict[str, Any]:
+    return {
+        "rank": hit.rank,
+        "distance": hit.distance,
+        "slide": hit.slide,
+        **_box(hit.region),
+        "label": hit.label,
+        "columns": hit.columns,
+    }
+
+
+def _box(region: Region | None) -> dict[str, int | None]:
+    if region is None:
+        return {"x": None, "y": None, "width": None, "height": None}
+    return asdict(region)

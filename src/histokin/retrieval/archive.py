@@ -1,0 +1,185 @@
+"""The archive as a user meets it: a store together with its recipe."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, final
+
+import numpy as np
+
+from histokin.archive.store import Store
+from histokin.retrieval.answer import Answer
+from histokin.retrieval.indexing import index_paths
+from histokin.retrieval.queries import (
+    CaseQuery,
+    ExcludeRule,
+    Options,
+    PatchQuery,
+    Query,
+    RegionQuery,
+    SlideQuery,
+)
+from histokin.retrieval.recipe import Prepared, Recipe
+from histokin.retrieval.report import IndexReport, Progress
+from histokin.retrieval.scale import archive_scale
+from histokin.retrieval.searching import Searcher
+from histokin.slides.labels import Labels, read_labels
+from histokin.types import RGB
+
+
+@final
+class Archive:
+    """Slides, patches and vectors on disk, made and searched by one recipe.
+
+    Use :meth:`create` or :meth:`open`.
+    """
+
+    def __init__(self, store: Store, prepared: Prepared) -> None:
+        self.store = store
+        self.prepared = prepared
+        self._searcher: Searcher | None = None
+        self._searcher_version: object = None
+
+    @classmethod
+    def create(cls, path: str | Path, recipe: Recipe | None = None) -> "Archive":
+        """Make an empty archive in a new folder.
+
+        Raises
+        ------
+        ArchiveExists
+            when there is an archive already.
+        UnknownName
+            when the recipe names a normalizer or an encoder that is not registered.
+        """
+        prepared = (recipe or Recipe()).prepare()
+        spec = prepared.encoder.spec
+        store = Store.create(Path(path), prepared.to_dict(), dim=spec.dim, metric=spec.metric)
+        return cls(store, prepared)
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Archive":
+        """Open an archive, with the recipe it was made by, whatever today's defaults are.
+
+        Raises
+        ------
+        ArchiveMissing, ArchiveFormat
+            when there is none, or it cannot be read by this version.
+        NotComparable
+            when this installation's encoder or normalizer is not the archive's.
+        """
+        store = Store.open(Path(path))
+        return cls(store, Prepared.from_dict(store.recipe))
+
+    def index(
+        self,
+        paths: str | Path | Iterable[str | Path],
+        *,
+        labels: str | Path | Labels | None = None,
+        mpp: float | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> IndexReport:
+        """Index slides and image folders; what is there already is left alone, failures are in the report.
+
+        Parameters
+        ----------
+        paths : files and folders.
+        labels : CSV table with a column ``slide`` and any others, or what :func:`read_labels` returned.
+        mpp : microns per pixel of all ``paths``, overriding the files.
+        threads : reading threads; default one per core.
+        """
+        table = labels if isinstance(labels, Labels) or labels is None else read_labels(Path(labels))
+        given = [paths] if isinstance(paths, str | Path) else list(paths)
+        absolute = [Path(path).absolute() for path in given]
+        return index_paths(
+            self.store, self.prepared, absolute, labels=table, mpp=mpp, threads=threads, progress=progress
+        )
+
+    def search(
+        self,
+        query: Query | RGB | str | Path,
+        k: int = 5,
+        *,
+        exclude: ExcludeRule | Sequence[ExcludeRule] = (),
+        where: str | Mapping[str, str] | None = None,
+        one_per: Literal["slide", "patient"] | None = None,
+        min_separation: float = 1.0,
+        label: str | None = None,
+    ) -> Answer:
+        """The tissue most like the query.
+
+        Parameters
+        ----------
+        query : an image file, a ``uint8`` RGB array "h w 3", or one of :class:`PatchQuery`,
+            :class:`RegionQuery`, :class:`SlideQuery`, :class:`CaseQuery`.
+        k, exclude, where, one_per, min_separation, label : see :class:`Options`. Without ``exclude``, a patch
+            or region leaves out what overlaps it, a slide itself, a case its patient.
+
+        Raises
+        ------
+        InputError, UsageError, NotComparable
+        """
+        rules = (exclude,) if isinstance(exclude, str) else tuple(exclude)
+        options = Options(
+            k=k,
+            exclude=rules,
+            where=dict(where) if isinstance(where, Mapping) else where,
+            one_per=one_per,
+            min_separation=min_separation,
+            label=label,
+        )
+        return self.searcher().search(as_query(query), options)
+
+    def searcher(self) -> Searcher:
+        """A view of the archive as it is now; kept until the archive changes."""
+        if self._searcher is None or self._searcher_version != self.store.version:
+            self._searcher_version = self.store.version
+            self._searcher = Searcher(self.store, self.prepared)
+        return self._searcher
+
+    def info(self) -> dict[str, Any]:
+        """What the archive holds and how it was made, JSON-ready."""
+        sources = self.store.sources()
+        counts: dict[str, int] = {}
+        labels: dict[str, int] = {}
+        columns: set[str] = set()
+        for source in sources:
+            for key, value in source.counts.items():
+                counts[key] = counts.get(key, 0) + value
+            if source.label is not None:
+                labels[source.label] = labels.get(source.label, 0) + 1
+            columns |= set(source.columns)
+        return {
+            "path": str(self.store.path),
+            "slides": sum(source.kind == "slide" for source in sources),
+            "images": sum(source.kind == "image" for source in sources),
+            "patches": counts.get("kept", 0),
+            "scale": archive_scale(sources),
+            "labels": dict(sorted(labels.items())),
+            "columns": sorted(columns),
+            "counts": counts,
+            "recipe": {**self.prepared.to_dict(), "digest": self.prepared.digest},
+            "bytes": _bytes_under(self.store.path),
+            "missing_files": [source.path for source in sources if not Path(source.path).exists()],
+        }
+
+
+def as_query(query: Query | RGB | str | Path) -> Query:
+    """An image file or array as a patch query; anything else as it is."""
+    if isinstance(query, str | Path):
+        return PatchQuery(Path(query).absolute())
+    if isinstance(query, np.ndarray):
+        return PatchQuery(query)
+    if isinstance(query, PatchQuery) and isinstance(query.image, Path):
+        return PatchQuery(query.image.absolute(), query.mpp)
+    if isinstance(query, RegionQuery):
+        return RegionQuery(query.slide.absolute(), query.region, query.mpp)
+    if isinstance(query, SlideQuery) and query.slide.exists():
+        return SlideQuery(query.slide.absolute(), query.mpp, query.patches)
+    return query
+
+
+def _bytes_under(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+__all__ = ["Archive", "CaseQuery", "PatchQuery", "RegionQuery", "SlideQuery", "as_query"]

@@ -1,0 +1,266 @@
+"""From a query to vectors, prepared by the archive's own recipe."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import cv2
+import numpy as np
+from jaxtyping import Float64
+
+from histokin.archive.records import Source
+from histokin.archive.snapshot import Snapshot
+from histokin.errors import NotComparable, TooSmall, UnreadableFile, UsageError
+from histokin.retrieval.answer import QueryInfo
+from histokin.retrieval.index_images import few_pixels_warning, image_patches
+from histokin.retrieval.index_slide import find_tissue
+from histokin.retrieval.known import Known
+from histokin.retrieval.preparing import fit_slide, spread, square, tissue_pixels
+from histokin.retrieval.queries import CaseQuery, PatchQuery, Query, RegionQuery, SlideQuery
+from histokin.retrieval.recipe import Prepared
+from histokin.retrieval.scale import Scale, require_same_scale, scale_of
+from histokin.slides.base import Slide
+from histokin.slides.fingerprint import fingerprint
+from histokin.slides.grid import grid_patches
+from histokin.slides.reading import open_slide, require_mpp
+from histokin.slides.tissue import luminosity_fraction
+from histokin.stain.registry import map_from_dict
+from histokin.types import RGB, ImageMap, Region, Vectors
+
+SAMPLE_PER_REPRESENTATIVE = 4
+"""A slide outside the archive is sampled at this many patches per representative."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A query ready to be searched for.
+
+    ``own`` are the archive's sources that the query comes from; ``weights`` (one per vector) the share of the
+    query that each vector stands for.
+    """
+
+    info: QueryInfo
+    vectors: Vectors
+    weights: Float64[np.ndarray, "n"]
+    own: tuple[Source, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@final
+class Asker:
+    """Prepares queries for one archive."""
+
+    def __init__(self, prepared: Prepared, snapshot: Snapshot, scale: Scale | None) -> None:
+        self.prepared = prepared
+        self.snapshot = snapshot
+        self.scale = scale
+        self.known = Known(snapshot.sources)
+
+    def ask(self, query: Query, label: str | None) -> Asked:
+        """Vectors of a query. Raises ``InputError``, ``UsageError`` or ``NotComparable``."""
+        match query:
+            case PatchQuery():
+                return self._image(query, label)
+            case RegionQuery():
+                return self._region(query, label)
+            case SlideQuery():
+                return self._slide(query, label)
+            case CaseQuery():
+                return self._case(query, label)
+
+    def _image(self, query: PatchQuery, label: str | None) -> Asked:
+        own = None
+        if isinstance(query.image, Path):
+            path = query.image
+            own = self._archived(path)
+            with open_slide(path, mpp=query.mpp or (own.mpp if own else None)) as slide:
+                mpp = slide.mpp
+                require_same_scale(self.scale, scale_of(mpp), self.prepared.grid, path)
+                patches = image_patches(slide, self.prepared.grid, mpp)
+            name = str(path)
+        else:
+            mpp, name = query.mpp, "image"
+            require_same_scale(self.scale, scale_of(mpp), self.prepared.grid, None)
+            patches = self._cut_array(query.image, mpp)
+        images = [image for _, image in patches]
+        warnings: tuple[str, ...] = ()
+        if own is not None:
+            fitted = map_from_dict(own.appearance)
+        else:
+            fitted = self.prepared.appearance.fit(images)
+            note = few_pixels_warning(name, tissue_pixels(images), self.prepared.appearance.space)
+            note = note or (None if fitted.status.ok else f"{name}: colors left as they are: {fitted.status.reason}")
+            warnings = (note,) if note else ()
+        regions = tuple(region for region, _ in patches)
+        whole = _hull(regions)
+        info = QueryInfo(name, own.path if own else None, whole, mpp, label or _label(own), regions)
+        return Asked(info, self._encode(images, fitted), _even(len(images)), _some(own), warnings)
+
+    def _cut_array(self, image: RGB, mpp: float | None) -> list[tuple[Region, RGB]]:
+        px = self.prepared.grid.patch_px
+        height, width = image.shape[:2]
+        if mpp is None:
+            return [(Region(0, 0, width, height), square(image, px))]
+        regions = grid_patches(width, height, mpp, self.prepared.grid, centered=True)
+        cut = [(r, image[r.y : r.y + r.height, r.x : r.x + r.width]) for r in regions]
+        return [(region, square(picture, px)) for region, picture in cut]
+
+    def _region(self, query: RegionQuery, label: str | None) -> Asked:
+        own = self._archived(query.slide)
+        path = self._file(query.slide, own)
+        with open_slide(path, mpp=query.mpp or (own.mpp if own else None)) as slide:
+            require_same_scale(self.scale, scale_of(require_mpp(slide)), self.prepared.grid, path)
+            region, warnings = self._whole_patch(slide, query.region)
+            regions, images = self._read_region(slide, region)
+            fitted = map_from_dict(own.appearance) if own else self._fit(slide)
+            info = QueryInfo(
+                str(path), own.path if own else None, region, slide.mpp, label or _label(own), tuple(regions)
+            )
+        return Asked(info, self._encode(images, fitted), _even(len(images)), _some(own), warnings)
+
+    def _whole_patch(self, slide: Slide, region: Region) -> tuple[Region, tuple[str, ...]]:
+        """The region, grown to one patch where it is smaller; refused where it leaves the slide."""
+        inside = region.x >= 0 and region.y >= 0 and region.width > 0 and region.height > 0
+        if not inside or region.x + region.width > slide.width or region.y + region.height > slide.height:
+            raise UsageError(
+                f"region {region.x},{region.y},{region.width},{region.height} is not inside the slide",
+                remedy=f"Give x,y,w,h in level-0 pixels; this slide is {slide.width} x {slide.height}",
+                path=slide.path,
+            )
+        first = grid_patches(slide.width, slide.height, require_mpp(slide), self.prepared.grid)[0]
+        side = first.width
+        if region.width >= side and region.height >= side:
+            return region, ()
+        width, height = max(region.width, side), max(region.height, side)
+        x = min(max(0, region.x + (region.width - width) // 2), slide.width - width)
+        y = min(max(0, region.y + (region.height - height) // 2), slide.height - height)
+        note = f"the region is smaller than one patch ({side} x {side} pixels here) and was grown to it"
+        return Region(x, y, width, height), (note,)
+
+    def _read_region(self, slide: Slide, region: Region) -> tuple[list[Region], list[RGB]]:
+        """The tissue patches of a region; all of them where none holds enough tissue."""
+        grid = self.prepared.grid
+        regions = grid_patches(slide.width, slide.height, require_mpp(slide), grid, region=region)
+        regions = spread(regions, 256)
+        images = [slide.read(r, grid.patch_px, grid.patch_px) for r in regions]
+        kept = [i for i, image in enumerate(images) if luminosity_fraction(image) >= grid.min_tissue]
+        kept = kept or list(range(len(regions)))
+        return [regions[i] for i in kept], [images[i] for i in kept]
+
+    def _slide(self, query: SlideQuery, label: str | None) -> Asked:
+        own = self._archived(query.slide)
+        if own is not None:
+            return self._from_archive((own,), own.path, query.patches, label or _label(own))
+        path = self._file(query.slide, own)
+        with open_slide(path, mpp=query.mpp) as slide:
+            require_same_scale(self.scale, scale_of(require_mpp(slide)), self.prepared.grid, path)
+            patches = find_tissue(slide, self.prepared.grid).patches
+            wanted = spread([p.region for p in patches], SAMPLE_PER_REPRESENTATIVE * query.patches)
+            fitted = self._fit(slide)
+            px = self.prepared.grid.patch_px
+            vectors = np.concatenate([self._encode([slide.read(region, px, px)], fitted) for region in wanted])
+            mpp = slide.mpp
+        rows, weights = representatives(vectors, query.patches)
+        info = QueryInfo(str(path), None, None, mpp, label, tuple(wanted[i] for i in rows))
+        return Asked(info, vectors[rows], weights)
+
+    def _case(self, query: CaseQuery, label: str | None) -> Asked:
+        own = tuple(s for s in self.snapshot.sources if s.columns.get("patient") == query.patient)
+        if not own:
+            patients = sorted({s.columns["patient"] for s in self.snapshot.sources if "patient" in s.columns})
+            raise UsageError(
+                f"no slide of patient '{query.patient}' is in the archive",
+                remedy=f"Patients there: {', '.join(patients[:10])}{', ...' if len(patients) > 10 else ''}"
+                if patients
+                else "Index with --labels TABLE, where the table has a column 'patient'",
+            )
+        labels = {s.label for s in own}
+        known = label or (labels.pop() if len(labels) == 1 else None)
+        return self._from_archive(own, query.patient, query.patches, known)
+
+    def _from_archive(self, own: Sequence[Source], name: str, patches: int, label: str | None) -> Asked:
+        """Representative vectors of slides that are in the archive; nothing is read or encoded again."""
+        places = {source.id: place for place, source in enumerate(self.snapshot.sources)}
+        mine = np.isin(self.snapshot.source_index, [places[source.id] for source in own])
+        rows = np.array(spread(np.flatnonzero(mine).tolist(), 16 * patches), np.int64)
+        vectors = np.asarray(self.snapshot.vectors[rows], np.float32)
+        chosen, weights = representatives(vectors, patches)
+        regions = tuple(Region(*map(int, self.snapshot.boxes[rows[i]])) for i in chosen)
+        source = own[0].path if len(own) == 1 else None
+        info = QueryInfo(name, source, None, own[0].mpp, label, regions)
+        return Asked(info, vectors[chosen], weights, tuple(own))
+
+    def _archived(self, path: Path) -> Source | None:
+        """The archive's row of this slide or image: by path, by content, or, for a missing file, by name."""
+        here = self.known.at(path)
+        if here is not None:
+            return here
+        if path.is_file():
+            return self.known.like(fingerprint(path))
+        named = [s for s in self.snapshot.sources if s.name == path.name or Path(s.name).stem == path.name]
+        return named[0] if len(named) == 1 else None
+
+    def _file(self, asked: Path, own: Source | None) -> Path:
+        """The file to read pixels from."""
+        for path in (asked, Path(own.path) if own else asked):
+            if path.exists():
+                return path
+        raise UnreadableFile(
+            "there is no such file",
+            remedy="Its pixels are needed; index it again from where it is now" if own else "Give the path of a slide",
+            path=own.path if own else asked,
+        )
+
+    def _fit(self, slide: Slide) -> ImageMap:
+        patches = find_tissue(slide, self.prepared.grid).patches
+        px = self.prepared.grid.patch_px
+        return fit_slide(slide, [patch.region for patch in patches], self.prepared.appearance, px)
+
+    def _encode(self, images: Sequence[RGB], fitted: ImageMap) -> Vectors:
+        if fitted.input.channels != 3:
+            raise NotComparable(
+                f"the query has 3 channels, its map takes {fitted.input.channels}",
+                remedy="Search with an image of the modality the map was made for",
+            )
+        if not images:
+            raise TooSmall("the query holds no patch", remedy="Give a larger image or region")
+        return self.prepared.encoder.encode([fitted(image) for image in images])
+
+
+def representatives(vectors: Vectors, count: int) -> tuple[list[int], Float64[np.ndarray, "n"]]:
+    """At most ``count`` rows that stand for all: the members nearest to the centers of k-means clusters.
+
+    Returns their indices in ascending order, and the share of all rows in each one's cluster (sums to 1).
+    """
+    if len(vectors) <= count:
+        return list(range(len(vectors))), _even(len(vectors))
+    cv2.setRNGSeed(0)  # k-means++ seeds from OpenCV's generator
+    stop = (cv2.TERM_CRITERIA_MAX_ITER, 10, 0.0)
+    _, labels, centers = cv2.kmeans(vectors, count, None, stop, 1, cv2.KMEANS_PP_CENTERS)
+    labels = labels.ravel()
+    distances = np.linalg.norm(vectors - centers[labels], axis=1)
+    order = np.lexsort((distances, labels))
+    _, first, sizes = np.unique(labels[order], return_index=True, return_counts=True)
+    chosen = order[first]
+    by_row = np.argsort(chosen)
+    return [int(i) for i in chosen[by_row]], (sizes[by_row] / len(vectors)).astype(np.float64)
+
+
+def _even(count: int) -> Float64[np.ndarray, "n"]:
+    return np.full(count, 1.0 / max(count, 1))
+
+
+def _label(own: Source | None) -> str | None:
+    return own.label if own else None
+
+
+def _some(own: Source | None) -> tuple[Source, ...]:
+    return (own,) if own else ()
+
+
+def _hull(regions: Sequence[Region]) -> Region:
+    left, top = min(r.x for r in regions), min(r.y for r in regions)
+    right = max(r.x + r.width for r in regions)
+    return Region(left, top, right - left, max(r.y + r.height for r in regions) - top)

@@ -1,0 +1,248 @@
+"""Indexing: every input ends as indexed, unchanged, relinked or a named failure; none ends the run."""
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, final
+
+from histokin.archive.records import Source
+from histokin.archive.store import Store
+from histokin.errors import ArchiveError, HistokinError, UnreadableFile
+from histokin.retrieval.index_images import (
+    BATCH,
+    LooseImage,
+    few_pixels_warning,
+    fit_folder,
+    index_images,
+)
+from histokin.retrieval.index_slide import index_slide
+from histokin.retrieval.known import Known, Standing
+from histokin.retrieval.preparing import chunks
+from histokin.retrieval.recipe import Prepared
+from histokin.retrieval.report import IndexReport, Progress, Silent
+from histokin.retrieval.scale import Scale, archive_scale, require_same_scale, scale_of
+from histokin.retrieval.sources import Described, Describer
+from histokin.slides.discover import ImageFolder, discover
+from histokin.slides.labels import Labels
+from histokin.slides.reading import open_slide
+from histokin.stain.registry import map_from_dict
+from histokin.types import ImageMap
+
+
+def default_threads() -> int:
+    """Reading threads: one per core, at most eight."""
+    return min(8, os.cpu_count() or 1)
+
+
+@final
+class Indexer:
+    """One run over many inputs, into one archive. Use :func:`index_paths`."""
+
+    def __init__(
+        self, store: Store, prepared: Prepared, describer: Describer, threads: int, progress: Progress
+    ) -> None:
+        self.store = store
+        self.prepared = prepared
+        self.describer = describer
+        self.threads = threads
+        self.progress = progress
+        self.report = IndexReport()
+        sources = store.sources()
+        self.known = Known(sources)
+        self.scale: Scale | None = archive_scale(sources)
+
+    def run(self, paths: Sequence[Path]) -> IndexReport:
+        """Index everything found under ``paths``."""
+        began = time.monotonic()
+        found = discover(paths)
+        for failure in found.failures:
+            self.report.fail(failure, "")
+        self.report.ignored = [str(path) for path in found.ignored]
+        self.progress.start(len(found.slides) + sum(len(folder.images) for folder in found.folders))
+        for path in found.slides:
+            self._slide(path)
+        for folder in found.folders:
+            self._folder(folder)
+        self._unused_labels([*found.slides, *(i for folder in found.folders for i in folder.images)])
+        self.store.maybe_compact()
+        self.report.seconds = time.monotonic() - began
+        return self.report
+
+    def _slide(self, path: Path) -> None:
+        outcome = "failed"
+        try:
+            outcome = self._index_slide(path)
+        except (ArchiveError, MemoryError):
+            raise
+        except Exception as error:  # a reader's surprise must not end a run of a thousand
+            self._fail(error, path)
+        self.progress.finish(path.name, 1, outcome)
+
+    def _index_slide(self, path: Path) -> str:
+        standing = self._standing(path)
+        said = self.describer.describe(path, None)
+        if standing.source is not None and standing.state != "changed":
+            return self._already(standing, standing.source, path, said)
+        with open_slide(path, mpp=said.mpp) as slide:
+            require_same_scale(self.scale, "known", self.prepared.grid, path)
+            mpp = slide.mpp
+        source = index_slide(
+            self.store,
+            self.prepared,
+            path,
+            standing.digest,
+            said,
+            threads=self.threads,
+            progress=self.progress,
+        )
+        self.scale = scale_of(mpp)
+        self._added([source], {str(path)} if standing.state == "changed" else set())
+        if source.counts["bad"]:
+            self.report.warnings.append(f"{path}: {source.counts['bad']} patches do not decode and were left out")
+        return "indexed"
+
+    def _folder(self, folder: ImageFolder) -> None:
+        new = self._new_images(folder)
+        if not new:
+            return
+        group = str(folder.path)
+        fitted, stored = self._fit(folder, group)
+        for batch in chunks(new, BATCH):
+            self._batch(batch, group, fitted, stored)
+
+    def _new_images(self, folder: ImageFolder) -> list[tuple[LooseImage, bool]]:
+        """The folder's images that have to be encoded, each with whether it replaces an older one."""
+        new: list[tuple[LooseImage, bool]] = []
+        for path in folder.images:
+            try:
+                standing = self._standing(path)
+                said = self.describer.describe(path, folder.label)
+                if standing.source is not None and standing.state != "changed":
+                    self._already(standing, standing.source, path, said)
+                    self.progress.finish(path.name, 1, standing.state)
+                    continue
+                require_same_scale(self.scale, scale_of(said.mpp), self.prepared.grid, path)
+            except ArchiveError:
+                raise
+            except HistokinError as error:
+                self._fail(error, path)
+                self.progress.finish(path.name, 1, "failed")
+                continue
+            new.append((LooseImage(path, standing.digest, said), standing.state == "changed"))
+        return new
+
+    def _fit(self, folder: ImageFolder, group: str) -> tuple[ImageMap, dict[str, Any]]:
+        """The folder's map: the one it was given before, so that added images match, or a new fit."""
+        before = self.known.group(group)
+        if before is not None:
+            return map_from_dict(before.appearance), before.appearance
+        fitted, pixels = fit_folder(folder.images, lambda path: self.describer.describe(path, None), self.prepared)
+        warning = few_pixels_warning(group, pixels, self.prepared.appearance.space)
+        if warning:
+            self.report.warnings.append(warning)
+        if not fitted.status.ok:
+            self.report.warnings.append(f"{group}: colors left as they are: {fitted.status.reason}")
+        return fitted, fitted.to_dict()
+
+    def _batch(
+        self, batch: list[tuple[LooseImage, bool]], group: str, fitted: ImageMap, stored: dict[str, Any]
+    ) -> None:
+        images = [image for image, _ in batch]
+        try:
+            sources = index_images(
+                self.store,
+                self.prepared,
+                images,
+                group=group,
+                fitted=fitted,
+                stored_map=stored,
+                progress=self.progress,
+                on_failure=self._fail,
+            )
+        except (ArchiveError, MemoryError):
+            raise
+        except Exception as error:
+            for image in images:
+                self._fail(error, image.path)
+            sources = []
+        if sources:
+            self.scale = scale_of(sources[0].mpp)
+        self._added(sources, {str(image.path) for image, replaces in batch if replaces})
+        self.progress.finish(group, len(images), "indexed")
+
+    def _standing(self, path: Path) -> Standing:
+        try:
+            return self.known.standing(path)
+        except OSError as error:
+            raise UnreadableFile(
+                f"cannot be read ({error.strerror or error})",
+                remedy="Check that the file exists and that you may read it",
+                path=path,
+            ) from None
+
+    def _already(self, standing: Standing, source: Source, path: Path, said: Described) -> str:
+        """Nothing to encode: relink a moved source, refresh what the label table says."""
+        if standing.state in ("moved", "touched"):
+            self.store.relink(source.id, str(path), path.stat().st_mtime_ns)
+        if standing.state == "moved":
+            self.known.take(source)
+            self.report.relinked.append(f"{source.path} -> {path}")
+        given = self.describer.labels is not None or standing.state == "moved"
+        if given and (source.label, source.columns) != (said.label, said.columns):
+            self.store.update_columns(source.id, said.label, said.columns)
+        self.report.unchanged += 1
+        return standing.state
+
+    def _added(self, sources: Sequence[Source], replaced: set[str]) -> None:
+        for source in sources:
+            self.report.slides += 1
+            self.report.patches += source.counts["kept"]
+            self.report.count(source.counts)
+            if source.path in replaced:
+                self.report.changed.append(source.path)
+
+    def _fail(self, error: Exception, path: Path) -> None:
+        if not isinstance(error, HistokinError):
+            error = UnreadableFile(
+                f"unexpected {type(error).__name__}: {error}",
+                remedy="Please report this with the file's origin; the other inputs were indexed",
+                path=path,
+            )
+        self.report.fail(error, str(path))
+
+    def _unused_labels(self, paths: Iterable[Path]) -> None:
+        if self.describer.labels is None:
+            return
+        unused = self.describer.labels.unused(list(paths))
+        if unused:
+            names = ", ".join(unused[:5]) + (", ..." if len(unused) > 5 else "")
+            self.report.warnings.append(f"{len(unused)} rows of the label table match no input: {names}")
+
+
+def index_paths(
+    store: Store,
+    prepared: Prepared,
+    paths: Sequence[Path],
+    *,
+    labels: Labels | None = None,
+    mpp: float | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> IndexReport:
+    """Index slides and image folders into a store, resuming where an earlier run stopped.
+
+    Parameters
+    ----------
+    paths : files and folders; folders are searched through.
+    labels : table of label and other columns, attached by file name.
+    mpp : microns per pixel, overriding what the files say.
+
+    Raises
+    ------
+    ArchiveBusy
+        while another process writes to the archive.
+    """
+    with store.writer():
+        indexer = Indexer(store, prepared, Describer(labels, mpp), threads or default_threads(), progress or Silent())
+        return indexer.run(paths)

@@ -1,0 +1,119 @@
+"""Macenko: stain vectors at the extreme angles of the plane that tissue densities lie in."""
+
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+from histokin.errors import UsageError
+from histokin.stain.base import Appearance
+from histokin.stain.masks import RULES
+from histokin.stain.optical_density import WHITE, OpticalDensity
+from histokin.stain.options import choice, number, refuse_if, space
+from histokin.stain.pixels import pool, read_image, rgb
+from histokin.stain.two_stain import Densities, StainModel, Stains, TwoStainFit
+from histokin.types import ImageMap, Images, Status
+
+DEFAULT_TARGET = StainModel((0.5626, 0.7201, 0.4062), (0.2159, 0.8012, 0.5581), (1.9705, 1.0308))
+"""The reference that Macenko ports have shared since the first public one."""
+
+USUAL = {"io": 240.0, "beta": 0.15, "alpha": 1.0, "percentile": 99.0, "od": "od240", "rule": "all_above"}
+
+
+def stain_vectors(tissue: Densities, alpha: float | int = 1.0) -> Stains:
+    """The two unit stain vectors of tissue densities "n 3", as columns, hematoxylin (more red) first.
+
+    The plane is that of the two largest eigenvectors of the covariance; densities are projected on it without
+    centering; the vectors are the ``alpha`` and ``100 - alpha`` percentiles of the angle in it. (Macenko et
+    al., ISBI 2009, word the first step as a singular value decomposition; the common ports do this.)
+    """
+    _, vectors = np.linalg.eigh(np.cov(tissue.T))
+    plane = vectors[:, 1:]
+    # An eigenvector's sign is arbitrary; without this the angles may straddle 180 degrees.
+    plane = plane * np.where(plane[0] < 0, -1.0, 1.0)
+    across, along = (tissue @ plane).T
+    low, high = np.percentile(np.arctan2(along, across), [alpha, 100 - alpha])
+    ends = plane @ np.array([[np.cos(low), np.cos(high)], [np.sin(low), np.sin(high)]])
+    ordered: Stains = ends if ends[0, 0] > ends[0, 1] else ends[:, ::-1]
+    return ordered
+
+
+@final
+class Macenko(Appearance):
+    """Macenko's normalizer, with the parameters of the common port; agrees with torchstain within one grey level.
+
+    Parameters
+    ----------
+    target : RGB array, image path, ``{"hematoxylin", "eosin", "p99"}``, or None for :data:`DEFAULT_TARGET`.
+    io : intensity of unstained light (grey levels); beta : optical density below which a pixel is background;
+    alpha : percent of angles left out at either end; percentile : of the concentrations that is matched;
+    od : convention of optical density; rule : of the tissue mask.
+    strict : raise :class:`~histokin.errors.DegenerateStain` for a source without two stains.
+
+    Source: M. Macenko et al., A method for normalizing histology slides for quantitative analysis, ISBI 2009.
+    """
+
+    name = "macenko"
+
+    def __init__(
+        self,
+        target: object = None,
+        *,
+        io: float | int | None = None,
+        beta: float | int = 0.15,
+        alpha: float | int = 1.0,
+        percentile: float | int = 99.0,
+        od: str = "od240",
+        rule: str = "all_above",
+        strict: bool = False,
+    ) -> None:
+        self._strict = strict
+        mode = choice("od", od, tuple(WHITE))
+        density = OpticalDensity(mode, None if io is None else number("io", io, 1, 512))
+        self._options: dict[str, Any] = {
+            "io": density.white,
+            "beta": number("beta", beta, 0, 5),
+            "alpha": number("alpha", alpha, 0, 49),
+            "percentile": number("percentile", percentile, 50, 100),
+            "od": mode,
+            "rule": choice("rule", rule, RULES),
+        }
+        options = self._options
+        self._fit = TwoStainFit(
+            density,
+            lambda tissue: stain_vectors(tissue, options["alpha"]),
+            options["beta"],
+            options["rule"],
+            options["percentile"],
+        )
+        self.target = self._model_of(target)
+
+    def _model_of(self, target: object) -> StainModel:
+        if target is None:
+            return DEFAULT_TARGET
+        if isinstance(target, Mapping):
+            return StainModel.from_dict(target)
+        path = Path(target) if isinstance(target, (str, PathLike)) else None
+        model = self._fit.model(pool([read_image(path) if path else rgb(target)]))
+        if isinstance(model, Status):
+            raise UsageError(
+                f"the target image has no two stains to take over: {model.reason}",
+                path=path,
+                remedy="Choose an image full of tissue that shows both stains",
+            )
+        return model
+
+    @property
+    def space(self) -> str:
+        return space(self.name, self.target.to_dict(), self._options, USUAL)
+
+    def fit(self, images: Images) -> ImageMap:
+        fitted = self._fit.fit(images, self.space, self.target)
+        refuse_if(self._strict, fitted.status)
+        return fitted
+
+    def to_dict(self) -> dict[str, Any]:
+        options = {**self._options, "strict": self._strict}
+        return {"name": self.name, "options": options, "target": self.target.to_dict()}

@@ -1,0 +1,1 @@
+"""Makes the weight files that other rooms load; needs the torch extra, and nothing that runs imports it."""

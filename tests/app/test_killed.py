@@ -1,0 +1,76 @@
+"""A run that is killed at any moment leaves whole items only, and running again completes it."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from histokin.retrieval.archive import Archive
+
+KILLS = int(os.environ.get("HISTOKIN_KILLS", "4"))
+
+
+def _command(tiles: Path, archive: Path) -> list[str]:
+    options = ["--encoder", "color-histogram", "--normalizer", "none", "--threads", "1"]
+    return [sys.executable, "-m", "histokin", "index", str(tiles), "-a", str(archive), *options]
+
+
+def _content(archive: Path) -> dict[str, tuple[object, ...]]:
+    """Everything that matters, by path."""
+    opened = Archive.open(archive)
+    snapshot = opened.searcher().snapshot
+    places = {source.path: np.flatnonzero(snapshot.source_index == i) for i, source in enumerate(snapshot.sources)}
+    return {
+        source.path: (
+            source.digest,
+            source.label,
+            source.counts,
+            snapshot.boxes[places[source.path]].tobytes(),
+            np.asarray(snapshot.vectors[places[source.path]]).tobytes(),
+            tuple(opened.store.crops(places[source.path])),
+        )
+        for source in snapshot.sources
+    }
+
+
+@pytest.fixture(scope="module")
+def many(tile_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve folders, so that a run has twelve items to commit."""
+    root = tmp_path_factory.mktemp("many")
+    for i in range(12):
+        folder = root / f"folder{i:02d}"
+        folder.mkdir()
+        for path in sorted(tile_set.rglob("*.png"))[2 * i : 2 * i + 2]:
+            (folder / path.name).write_bytes(path.read_bytes())
+    return root
+
+
+def test_kill_at_random_moments(many: Path, tmp_path: Path) -> None:
+    began = time.monotonic()
+    subprocess.run(_command(many, tmp_path / "undisturbed"), check=True, capture_output=True)
+    whole = time.monotonic() - began
+    moments = random.Random(0)
+    killed = tmp_path / "killed"
+    caught = 0
+    for _ in range(KILLS):
+        process = subprocess.Popen(_command(many, killed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(timeout=moments.uniform(0.3, 1.0) * whole)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            caught += 1
+        if (killed / "archive.json").exists():
+            held = _content(killed)
+            for folder in many.iterdir():
+                inside = [path for path in held if Path(path).parent == folder]
+                assert len(inside) in (0, 2), "half an item"
+    assert caught
+    subprocess.run(_command(many, killed), check=True, capture_output=True)
+    assert _content(killed) == _content(tmp_path / "undisturbed")
