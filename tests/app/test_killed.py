@@ -51,26 +51,33 @@ def many(tile_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def _killed(command: list[str], seconds: float) -> bool:
+    """Start a run and kill it after so long; False where it was done before."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        return True
+    return False
+
+
 def test_kill_at_random_moments(many: Path, tmp_path: Path) -> None:
     began = time.monotonic()
     subprocess.run(_command(many, tmp_path / "undisturbed"), check=True, capture_output=True)
     whole = time.monotonic() - began
+    undisturbed = _content(tmp_path / "undisturbed")
     moments = random.Random(0)
-    killed = tmp_path / "killed"
     caught = 0
-    for _ in range(KILLS):
-        process = subprocess.Popen(_command(many, killed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            process.wait(timeout=moments.uniform(0.3, 1.0) * whole)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            caught += 1
-        if (killed / "archive.json").exists():
-            held = _content(killed)
+    for i in range(KILLS):
+        archive = tmp_path / f"killed{i}"
+        caught += _killed(_command(many, archive), moments.uniform(0.4, 0.95) * whole)
+        if (archive / "archive.json").exists():
+            held = _content(archive)
             for folder in many.iterdir():
                 inside = [path for path in held if Path(path).parent == folder]
                 assert len(inside) in (0, 2), "half an item"
+        subprocess.run(_command(many, archive), check=True, capture_output=True)
+        assert _content(archive) == undisturbed
     assert caught
-    subprocess.run(_command(many, killed), check=True, capture_output=True)
-    assert _content(killed) == _content(tmp_path / "undisturbed")

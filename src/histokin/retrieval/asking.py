@@ -129,7 +129,7 @@ class Asker:
                 remedy=f"Give x,y,w,h in level-0 pixels; this slide is {slide.width} x {slide.height}",
                 path=slide.path,
             )
-        first = grid_patches(slide.width, slide.height, require_mpp(slide), self.prepared.grid)[0]
+        first = grid_patches(slide.width, slide.height, require_mpp(slide), self.prepared.grid, path=slide.path)[0]
         side = first.width
         if region.width >= side and region.height >= side:
             return region, ()
@@ -142,7 +142,7 @@ class Asker:
     def _read_region(self, slide: Slide, region: Region) -> tuple[list[Region], list[RGB]]:
         """The tissue patches of a region; all of them where none holds enough tissue."""
         grid = self.prepared.grid
-        regions = grid_patches(slide.width, slide.height, require_mpp(slide), grid, region=region)
+        regions = grid_patches(slide.width, slide.height, require_mpp(slide), grid, region=region, path=slide.path)
         regions = spread(regions, 256)
         images = [slide.read(r, grid.patch_px, grid.patch_px) for r in regions]
         kept = [i for i, image in enumerate(images) if luminosity_fraction(image) >= grid.min_tissue]

@@ -46,7 +46,7 @@ class Estimate:
             "images": self.images,
             "unchanged": self.unchanged,
             "patches": self.patches,
-            "minutes": round(self.minutes, 2),
+            "minutes": round(self.minutes, 4),
             "bytes": self.bytes,
             "failed": [{"path": f.path, "reason": f.reason, "remedy": f.remedy} for f in self.failed],
         }

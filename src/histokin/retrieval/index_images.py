@@ -68,7 +68,7 @@ def image_patches(slide: Slide, grid: Grid, mpp: float | None) -> list[tuple[Reg
         whole = Region(0, 0, slide.width, slide.height)
         cut = [(whole, square(slide.read(whole, slide.width, slide.height), grid.patch_px))]
     else:
-        regions = grid_patches(slide.width, slide.height, mpp, grid, centered=True)
+        regions = grid_patches(slide.width, slide.height, mpp, grid, centered=True, path=slide.path)
         cut = [(region, slide.read(region, grid.patch_px, grid.patch_px)) for region in regions]
     kept = [(region, image) for region, image in cut if not is_blank(image)]
     if not kept:

@@ -40,7 +40,7 @@ def find_tissue(slide: Slide, grid: Grid) -> Tissue:
     :class:`~histokin.errors.TooSmall` or :class:`~histokin.errors.NoTissue`.
     """
     mpp = require_mpp(slide)
-    regions = grid_patches(slide.width, slide.height, mpp, grid)
+    regions = grid_patches(slide.width, slide.height, mpp, grid, path=slide.path)
     mask = tissue_mask(slide.overview(MASK_MPP), MASK_MPP)
     patches, counts = keep_tissue(regions, mask, mpp, grid)
     if not patches:

@@ -58,13 +58,16 @@ class Indexer:
         found = discover(paths)
         for failure in found.failures:
             self.report.fail(failure, "")
+        inputs = [*found.slides, *(image for folder in found.folders for image in folder.images)]
+        if self.describer.labels is not None:
+            self.describer.labels.check(inputs)
         self.report.ignored = [str(path) for path in found.ignored]
-        self.progress.start(len(found.slides) + sum(len(folder.images) for folder in found.folders))
+        self.progress.start(len(inputs))
         for path in found.slides:
             self._slide(path)
         for folder in found.folders:
             self._folder(folder)
-        self._unused_labels([*found.slides, *(i for folder in found.folders for i in folder.images)])
+        self._unused_labels(inputs)
         self.store.maybe_compact()
         self.report.seconds = time.monotonic() - began
         return self.report

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, final
 
 from histokin.archive.records import Source
-from histokin.errors import UsageError
 from histokin.slides.base import Slide
 from histokin.slides.labels import Labels
 
@@ -36,22 +35,9 @@ class Describer:
         """Label, columns and scale of one file; raises :class:`UsageError` for a scale that is no number."""
         columns = dict((self.labels.for_path(path) if self.labels else None) or {})
         label = columns.pop("label", "") or folder_label
-        return Described(label, columns, self._scale(columns.pop("mpp", ""), path))
-
-    def _scale(self, text: str, path: Path) -> float | None:
-        if not text:
-            return self.mpp
-        try:
-            mpp = float(text)
-        except ValueError:
-            mpp = 0.0
-        if not 0 < mpp < 1000:
-            raise UsageError(
-                f"the label table gives '{text}' as mpp",
-                remedy="Give microns per pixel as a positive number, for example 0.25",
-                path=path,
-            )
-        return mpp
+        columns.pop("mpp", None)
+        table = self.labels.mpp(path) if self.labels else None
+        return Described(label, columns, table or self.mpp)
 
 
 def source_id(digest: str, path: Path) -> str:
