@@ -22,7 +22,7 @@ def slide(shared_data: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def archive(slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Archive:
-    made = Archive.create(tmp_path_factory.mktemp("a") / "archive")
+    made = Archive.create(tmp_path_factory.mktemp("a") / "archive", Recipe(normalizer="macenko"))
     report = made.index(slide)
     assert report.slides == 1
     assert not report.failed

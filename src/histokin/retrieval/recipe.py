@@ -5,16 +5,21 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, final
 
 from histokin.encoders.base import Encoder
 from histokin.encoders.registry import DEFAULT_ENCODER, encoder
-from histokin.errors import NotComparable
+from histokin.errors import ArchiveFormat, NotComparable
 from histokin.slides.grid import Grid
 from histokin.stain.base import Appearance
 from histokin.stain.registry import appearance_from_dict, normalizer
 
-DEFAULT_NORMALIZER = "macenko"
+DEFAULT_NORMALIZER = "none"
+"""What was measured best across laboratories with the shipped encoder (see the README's table)."""
+
+MACHINE = ("threads",)
+"""Encoder options that suit a machine and change no vector: no part of an archive's recipe."""
 
 
 @final
@@ -39,7 +44,8 @@ class Recipe:
             grid=self.grid,
             appearance=normalizer(self.normalizer, **self.normalizer_options),
             encoder=encoder(self.encoder, **self.encoder_options),
-            encoder_options=dict(self.encoder_options),
+            encoder_name=self.encoder,
+            encoder_options={name: value for name, value in self.encoder_options.items() if name not in MACHINE},
             crops=self.crops,
         )
 
@@ -52,6 +58,7 @@ class Prepared:
     grid: Grid
     appearance: Appearance
     encoder: Encoder
+    encoder_name: str
     encoder_options: Mapping[str, Any]
     crops: bool
 
@@ -67,7 +74,7 @@ class Prepared:
         return {
             "grid": self.grid.to_dict(),
             "appearance": {**self.appearance.to_dict(), "space": self.appearance.space},
-            "encoder": {**spec.to_dict(), "options": dict(self.encoder_options)},
+            "encoder": {**spec.to_dict(), "registered": self.encoder_name, "options": _plain(self.encoder_options)},
             "crops": self.crops,
         }
 
@@ -79,14 +86,30 @@ class Prepared:
         ------
         NotComparable
             when the encoder or the normalizer of this installation is not the one the archive was made with.
+        ArchiveFormat
+            when a part of the recipe is missing.
         """
+        try:
+            return cls._rebuilt(stored)
+        except (KeyError, TypeError) as error:
+            raise ArchiveFormat(
+                f"the archive's recipe is damaged ({error})", remedy="Restore archive.json from a backup, or index again"
+            ) from None
+
+    @classmethod
+    def _rebuilt(cls, stored: Mapping[str, Any]) -> "Prepared":
         grid = Grid.from_dict(stored["grid"])
         appearance = appearance_from_dict(stored["appearance"])
         _same("normalizer", stored["appearance"]["space"], appearance.space)
         wanted = stored["encoder"]
-        built = encoder(wanted["name"], **wanted["options"])
+        built = encoder(wanted["registered"], **wanted["options"])
         _same("encoder", wanted["space"], built.spec.space)
-        return cls(grid, appearance, built, dict(wanted["options"]), bool(stored["crops"]))
+        return cls(grid, appearance, built, wanted["registered"], dict(wanted["options"]), bool(stored["crops"]))
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as JSON holds them; a path becomes absolute, so that the archive can be opened from anywhere."""
+    return {name: str(value.absolute()) if isinstance(value, Path) else value for name, value in options.items()}
 
 
 def _same(what: str, archived: str, installed: str) -> None:

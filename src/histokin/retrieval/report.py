@@ -38,8 +38,10 @@ class IndexReport:
     seconds: float = 0.0
 
     def fail(self, error: HistokinError, path: str) -> None:
-        """Record an input that could not be used."""
-        self.failed.append(Failure.of(error, path))
+        """Record an input that could not be used; one that is both named and found in a folder, once."""
+        failure = Failure.of(error, path)
+        if failure not in self.failed:
+            self.failed.append(failure)
 
     def count(self, counts: dict[str, int]) -> None:
         """Add per-slide counts (grid places, background, pen, fold, blur, bad, kept)."""

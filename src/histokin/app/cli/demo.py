@@ -37,7 +37,7 @@ def demo(out: Path, as_json: bool) -> None:
 
     began = time.monotonic()
     slide = demo_slide()
-    archive = open_or_create(out / "archive", recipe_from_options({}))
+    archive = open_or_create(out / "archive", recipe_from_options({"normalizer": "macenko"}))
     with watch() as progress:
         report = archive.index(slide, progress=progress)
     answer = archive.search(RegionQuery(slide, Region(*REGION)), k=5)

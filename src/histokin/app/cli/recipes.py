@@ -31,9 +31,16 @@ def recipe_from_options(options: dict[str, Any]) -> Asked:
         "crops": not options.get("no_crops"),
     }
     if options.get("encoder"):
-        parts["encoder"] = options["encoder"]
+        parts |= _encoder(options["encoder"])
     given = frozenset(name for name in (*grid_names, "normalizer", "target", "encoder") if options.get(name))
     return Asked(Recipe(**parts), given)
+
+
+def _encoder(given: str) -> dict[str, Any]:
+    """A registered name, or the place of a network in ONNX form."""
+    if "/" in given or Path(given).exists():
+        return {"encoder": "onnx", "encoder_options": {"path": Path(given)}}
+    return {"encoder": given}
 
 
 def existing(path: Path) -> Archive | None:

@@ -89,8 +89,9 @@ def _query_picture(album: Album, answer: Answer) -> Picture | None:
     if query.region is None:
         return album.thumbnail(query.source or query.name)
     view = _view_around(query.region, max(query.region.width, query.region.height))
-    shown = view if answer.kind == "region" else query.region
-    return album.view(query.source or query.name, shown, (query.region,))
+    if answer.kind == "region":
+        return album.view(query.source or query.name, view, query.patches)
+    return album.view(query.source or query.name, query.region)
 
 
 def _card(album: Album, answer: Answer, hit: Hit, source: Source) -> Card:
