@@ -27,7 +27,9 @@ def run_json(*args: object, status: int = 0) -> Any:
 @pytest.fixture(scope="module")
 def archive(tile_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli") / "archive"
-    assert run("index", tile_set, "-a", folder, "--encoder", "color-histogram", "--normalizer", "macenko").exit_code == 0
+    assert (
+        run("index", tile_set, "-a", folder, "--encoder", "color-histogram", "--normalizer", "macenko").exit_code == 0
+    )
     return folder
 
 

@@ -46,7 +46,9 @@ def test_by_default_nothing_that_overlaps_the_region(archive: Archive, slide: Pa
     region = Region(600, 900, 700, 500)
     answer = archive.search(RegionQuery(slide, region), k=50, min_separation=0.0)
     assert len(answer.hits) > 10
-    assert not any(hit.region and hit.region.overlaps(patch) for hit in answer.hits for patch in answer.query.patches)
+    assert not any(hit.region and hit.region.overlaps(Region(600, 900, 700, 500)) for hit in answer.hits)
+    left_out = archive.search(RegionQuery(slide, region), k=50, min_separation=0.0, exclude="none")
+    assert any(hit.region and hit.region.overlaps(region) for hit in left_out.hits)
     assert all(0 <= match.query < len(answer.query.patches) for match in answer.matches)
 
 

@@ -24,7 +24,9 @@ def read(path: Path) -> RGB:
 
 @pytest.fixture(scope="module")
 def archive(tile_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Archive:
-    made = Archive.create(tmp_path_factory.mktemp("a") / "archive", Recipe(normalizer="macenko", encoder="color-histogram"))
+    made = Archive.create(
+        tmp_path_factory.mktemp("a") / "archive", Recipe(normalizer="macenko", encoder="color-histogram")
+    )
     report = made.index(tile_set)
     assert (report.slides, report.patches, report.failed) == (24, 24, [])
     return made

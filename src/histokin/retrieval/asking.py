@@ -32,6 +32,11 @@ SAMPLE_PER_REPRESENTATIVE = 4
 """A slide outside the archive is sampled at this many patches per representative."""
 
 
+MOST_REGION_PATCHES = 256
+EDGE_SLACK = 8
+"""Pixels by which a region may exceed whole patches without another row of them."""
+
+
 @final
 @dataclass(frozen=True, eq=False)
 class Asked:
@@ -113,12 +118,12 @@ class Asker:
         with open_slide(path, mpp=query.mpp or (own.mpp if own else None)) as slide:
             require_same_scale(self.scale, scale_of(require_mpp(slide)), self.prepared.grid, path)
             region, warnings = self._whole_patch(slide, query.region)
-            regions, images = self._read_region(slide, region)
+            regions, images, note = self._read_region(slide, region)
             fitted = map_from_dict(own.appearance) if own else self._fit(slide)
             info = QueryInfo(
                 str(path), own.path if own else None, region, slide.mpp, label or _label(own), tuple(regions)
             )
-        return Asked(info, self._encode(images, fitted), _even(len(images)), _some(own), warnings)
+        return Asked(info, self._encode(images, fitted), _even(len(images)), _some(own), warnings + note)
 
     def _whole_patch(self, slide: Slide, region: Region) -> tuple[Region, tuple[str, ...]]:
         """The region, grown to one patch where it is smaller; refused where it leaves the slide."""
@@ -129,8 +134,8 @@ class Asker:
                 remedy=f"Give x,y,w,h in level-0 pixels; this slide is {slide.width} x {slide.height}",
                 path=slide.path,
             )
-        first = grid_patches(slide.width, slide.height, require_mpp(slide), self.prepared.grid, path=slide.path)[0]
-        side = first.width
+        grid = self.prepared.grid
+        side = grid_patches(slide.width, slide.height, require_mpp(slide), grid, path=slide.path)[0].width
         if region.width >= side and region.height >= side:
             return region, ()
         width, height = max(region.width, side), max(region.height, side)
@@ -139,15 +144,18 @@ class Asker:
         note = f"the region is smaller than one patch ({side} x {side} pixels here) and was grown to it"
         return Region(x, y, width, height), (note,)
 
-    def _read_region(self, slide: Slide, region: Region) -> tuple[list[Region], list[RGB]]:
-        """The tissue patches of a region; all of them where none holds enough tissue."""
+    def _read_region(self, slide: Slide, region: Region) -> tuple[list[Region], list[RGB], tuple[str, ...]]:
+        """The tissue patches of a region, and a note on what was left out; all where none holds enough tissue."""
         grid = self.prepared.grid
-        regions = grid_patches(slide.width, slide.height, require_mpp(slide), grid, region=region, path=slide.path)
-        regions = spread(regions, 256)
+        regions = spread(cover(region, grid.side(require_mpp(slide))), MOST_REGION_PATCHES)
         images = [slide.read(r, grid.patch_px, grid.patch_px) for r in regions]
         kept = [i for i, image in enumerate(images) if luminosity_fraction(image) >= grid.min_tissue]
         kept = kept or list(range(len(regions)))
-        return [regions[i] for i in kept], [images[i] for i in kept]
+        out = len(regions) - len(kept)
+        note = (
+            (f"{out} of {len(regions)} places in the region hold too little tissue and were left out",) if out else ()
+        )
+        return [regions[i] for i in kept], [images[i] for i in kept], note
 
     def _slide(self, query: SlideQuery, label: str | None) -> Asked:
         own = self._archived(query.slide)
@@ -227,6 +235,21 @@ class Asker:
         if not images:
             raise TooSmall("the query holds no patch", remedy="Give a larger image or region")
         return self.prepared.encoder.encode([fitted(image) for image in images])
+
+
+def cover(region: Region, side: int) -> list[Region]:
+    """Squares that cover a region to its edges, evenly spread, row by row; they overlap where it is no multiple.
+
+    A region of one square is that square.
+    """
+    across = [region.x + offset for offset in _offsets(region.width, side)]
+    down = [region.y + offset for offset in _offsets(region.height, side)]
+    return [Region(x, y, side, side) for y in down for x in across]
+
+
+def _offsets(length: int, side: int) -> list[int]:
+    count = max(1, -(-(length - EDGE_SLACK) // side))
+    return [int(offset) for offset in np.linspace(0, max(0, length - side), count).round()]
 
 
 def representatives(vectors: Vectors, count: int) -> tuple[list[int], Float64[np.ndarray, "n"]]:

@@ -46,11 +46,12 @@ def _shares(sources: Sequence[Source], asked: Asked, column: str) -> Flags:
 def allowed_rows(snapshot: Snapshot, asked: Asked, sources: Flags, rules: Sequence[ExcludeRule]) -> Flags:
     """One flag per patch; rows of the query's own slides that overlap the query are left out by "overlap"."""
     rows: Flags = sources[snapshot.source_index]
-    if "overlap" in rules and asked.own and asked.info.patches:
+    whole = (asked.info.region,) if asked.info.region is not None else asked.info.patches
+    if "overlap" in rules and asked.own:
         own = {source.id for source in asked.own}
         places = [place for place, source in enumerate(snapshot.sources) if source.id in own]
         mine = np.flatnonzero(np.isin(snapshot.source_index, places))
-        rows[mine[_overlapping(snapshot.boxes[mine], asked.info.patches)]] = False
+        rows[mine[_overlapping(snapshot.boxes[mine], whole)]] = False
     return rows
 
 

@@ -93,7 +93,8 @@ class Prepared:
             return cls._rebuilt(stored)
         except (KeyError, TypeError) as error:
             raise ArchiveFormat(
-                f"the archive's recipe is damaged ({error})", remedy="Restore archive.json from a backup, or index again"
+                f"the archive's recipe is damaged ({error})",
+                remedy="Restore archive.json from a backup, or index again",
             ) from None
 
     @classmethod

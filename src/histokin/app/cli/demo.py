@@ -12,7 +12,7 @@ Examples:
   histokin demo
   histokin demo --out demo-archive"""
 
-REGION = (700, 1300, 448, 448)
+REGION = (1000, 1350, 600, 600)
 
 
 @click.command(epilog=EPILOG)
