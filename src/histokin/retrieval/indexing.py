@@ -30,6 +30,10 @@ from histokin.stain.registry import map_from_dict
 from histokin.types import ImageMap
 
 
+COMPACT_EVERY = 64
+"""Commits after which small files are joined, so that the ten-thousandth slide commits as fast as the first."""
+
+
 def default_threads() -> int:
     """Reading threads: one per core, at most eight."""
     return min(8, os.cpu_count() or 1)
@@ -48,6 +52,7 @@ class Indexer:
         self.threads = threads
         self.progress = progress
         self.report = IndexReport()
+        self.commits = 0
         sources = store.sources()
         self.known = Known(sources)
         self.scale: Scale | None = archive_scale(sources)
@@ -198,6 +203,9 @@ class Indexer:
         return standing.state
 
     def _added(self, sources: Sequence[Source], replaced: set[str]) -> None:
+        self.commits += bool(sources)
+        if self.commits % COMPACT_EVERY == 0:
+            self.store.maybe_compact()
         for source in sources:
             self.report.slides += 1
             self.report.patches += source.counts["kept"]
