@@ -187,3 +187,17 @@ def test_no_crops(tile_set: Path, tmp_path: Path) -> None:
     made = Archive.create(tmp_path / "archive", Recipe(normalizer="none", encoder="color-histogram", crops=False))
     made.index(tile_set / "fine")
     assert not any(made.store.crops(np.arange(3)))
+
+
+def test_odd_file_names(tile_set: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "tiles"
+    folder.mkdir()
+    sources = sorted((tile_set / "fine").iterdir())
+    for name, source in zip(('it\'s "q" ü.png', "two\nlines.png", "not-text-\udcff.png"), sources, strict=False):
+        shutil.copy(source, folder / name)
+    made = Archive.create(tmp_path / "archive", PLAIN)
+    report = made.index(folder)
+    assert report.slides == 2
+    assert [failure.reason for failure in report.failed] == ["its name is not valid UTF-8"]
+    report.failed[0].path.encode()
+    assert made.search(folder / 'it\'s "q" ü.png', exclude="none").hits[0].distance <= 1e-5

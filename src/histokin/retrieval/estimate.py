@@ -21,7 +21,7 @@ from histokin.slides.discover import discover
 from histokin.slides.labels import Labels
 from histokin.slides.reading import open_slide
 
-CROP_BYTES = 6_000
+CROP_BYTES = 9_000
 READ_SECONDS = 0.004
 """Reading, judging and mapping one patch on one core; encoding is measured."""
 
@@ -77,8 +77,8 @@ def estimate(
             asked: Scale = "known" if label is None else scale_of(said.mpp)
             require_same_scale(scale, asked, prepared.grid, path)
             plan.patches += _patches(prepared, path, said, loose=label is not None)
-        except (HistokinError, OSError) as error:
-            plan.failed.append(_failure(error, path))
+        except HistokinError as error:
+            plan.failed.append(Failure.of(error, str(path)))
             continue
         scale = asked
         plan.slides += label is None
@@ -94,12 +94,6 @@ def _patches(prepared: Prepared, path: Path, said: Described, *, loose: bool) ->
         if loose:
             return len(image_patches(slide, prepared.grid, slide.mpp))
         return len(find_tissue(slide, prepared.grid).patches)
-
-
-def _failure(error: Exception, path: Path) -> Failure:
-    if isinstance(error, HistokinError):
-        return Failure.of(error, str(path))
-    return Failure(str(path), f"cannot be read ({error})", "Check that the file exists and that you may read it")
 
 
 def _seconds_per_patch(prepared: Prepared) -> float:

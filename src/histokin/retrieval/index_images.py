@@ -113,7 +113,7 @@ def index_images(
     fitted: ImageMap,
     stored_map: dict[str, Any],
     progress: Progress,
-    on_failure: Callable[[InputError, Path], None],
+    on_failure: Callable[[Exception, Path], None],
 ) -> list[Source]:
     """Encode and commit one batch of images; broken ones are handed to ``on_failure`` and left out."""
     mapped = fast_form(fitted, len(images) * prepared.grid.patch_px**2)
@@ -124,7 +124,9 @@ def index_images(
         for image in images:
             try:
                 row, patches = _read(image, prepared, group, stored_map)
-            except InputError as error:
+            except MemoryError:
+                raise
+            except Exception as error:  # a reader's surprise with one image must not take its neighbors along
                 on_failure(error, image.path)
                 continue
             sources.append(row)

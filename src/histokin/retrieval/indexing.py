@@ -29,7 +29,6 @@ from histokin.slides.reading import open_slide
 from histokin.stain.registry import map_from_dict
 from histokin.types import ImageMap
 
-
 COMPACT_EVERY = 64
 """Commits after which small files are joined, so that the ten-thousandth slide commits as fast as the first."""
 
@@ -88,7 +87,7 @@ class Indexer:
         self.progress.finish(path.name, 1, outcome)
 
     def _index_slide(self, path: Path) -> str:
-        standing = self._standing(path)
+        standing = self.known.standing(path)
         said = self.describer.describe(path, None)
         if standing.source is not None and standing.state != "changed":
             return self._already(standing, standing.source, path, said)
@@ -124,7 +123,7 @@ class Indexer:
         new: list[tuple[LooseImage, bool]] = []
         for path in folder.images:
             try:
-                standing = self._standing(path)
+                standing = self.known.standing(path)
                 said = self.describer.describe(path, folder.label)
                 if standing.source is not None and standing.state != "changed":
                     self._already(standing, standing.source, path, said)
@@ -178,16 +177,6 @@ class Indexer:
             self.scale = scale_of(sources[0].mpp)
         self._added(sources, {str(image.path) for image, replaces in batch if replaces})
         self.progress.finish(group, len(images), "indexed")
-
-    def _standing(self, path: Path) -> Standing:
-        try:
-            return self.known.standing(path)
-        except OSError as error:
-            raise UnreadableFile(
-                f"cannot be read ({error.strerror or error})",
-                remedy="Check that the file exists and that you may read it",
-                path=path,
-            ) from None
 
     def _already(self, standing: Standing, source: Source, path: Path, said: Described) -> str:
         """Nothing to encode: relink a moved source, refresh what the label table says."""

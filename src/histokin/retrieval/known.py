@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, final
 
 from histokin.archive.records import Source
+from histokin.errors import UnreadableFile
 from histokin.slides.fingerprint import fingerprint
 
 State = Literal["new", "unchanged", "touched", "moved", "changed"]
@@ -33,7 +34,26 @@ class Known:
         self._by_group = {source.group: source for source in reversed(sources)}
 
     def standing(self, path: Path) -> Standing:
-        """Compare a file with the archive; its content is read only when path, size or time do not match."""
+        """Compare a file with the archive; its content is read only when path, size or time do not match.
+
+        Raises
+        ------
+        UnreadableFile
+            when the file cannot be read, or its name cannot be written down.
+        """
+        try:
+            str(path).encode()
+            return self._standing(path)
+        except UnicodeEncodeError:
+            raise UnreadableFile("its name is not valid UTF-8", remedy="Rename it", path=_printable(path)) from None
+        except OSError as error:
+            raise UnreadableFile(
+                f"cannot be read ({error.strerror or error})",
+                remedy="Check that the file exists and that you may read it",
+                path=path,
+            ) from None
+
+    def _standing(self, path: Path) -> Standing:
         stat = path.stat()
         here = self._by_path.get(str(path))
         if here is not None and (here.size, here.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
@@ -59,3 +79,8 @@ class Known:
     def group(self, name: str) -> Source | None:
         """Any source fitted with this group."""
         return self._by_group.get(name)
+
+
+def _printable(path: Path) -> str:
+    """The path with what is no text shown as escapes."""
+    return str(path).encode(errors="backslashreplace").decode()
