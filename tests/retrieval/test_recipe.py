@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 import histokin
 from histokin.encoders.shipped import WEIGHTS
 from histokin.retrieval.archive import Archive
@@ -26,3 +28,15 @@ def test_a_users_own_network_is_found_again(tmp_path: Path, tile_set: Path) -> N
 
 def test_threads_are_no_part_of_a_recipe() -> None:
     assert Recipe(encoder_options={"threads": 1}).prepare().digest == Recipe().prepare().digest
+
+
+def test_an_archive_outlives_the_default_encoder(
+    tmp_path: Path, tile_set: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Archive.create(tmp_path / "archive")
+    made.index(tile_set / "fine")
+    monkeypatch.setattr("histokin.retrieval.recipe.DEFAULT_ENCODER", "color-histogram")
+    monkeypatch.setattr("histokin.encoders.registry.DEFAULT_ENCODER", "color-histogram")
+    opened = Archive.open(tmp_path / "archive")
+    assert opened.prepared.encoder.spec.name == made.prepared.encoder.spec.name
+    assert opened.search(tile_set / "fine" / "fine_00.png", exclude="none").hits[0].distance <= 1e-5

@@ -115,3 +115,27 @@ def test_copies_are_indexed_and_a_moved_one_is_relinked(slide: Path, tmp_path: P
     table.write_text("slide,patient,centre\nb,1,A\nc,2,B\n")
     made.index(folder, labels=table)
     assert made.search(histokin.CaseQuery("1")).hits[0].columns == {"patient": "2", "centre": "B"}
+
+
+def test_the_shared_slides_and_the_two_dicom_files(shared_data: Path, tmp_path: Path) -> None:
+    made = Archive.create(tmp_path / "archive")
+    report = made.index(shared_data / "wsi")
+    assert report.slides == 1
+    reasons = {Path(failure.path).name: failure.reason for failure in report.failed}
+    assert set(reasons) == {"jpeg.dicom", "highdicom_sm_image.dcm"}
+    assert "16.78" in reasons["jpeg.dicom"]
+    assert "50 x 50" in reasons["highdicom_sm_image.dcm"]
+
+
+def test_a_changed_slide_is_named_and_indexed_again(slide: Path, tmp_path: Path) -> None:
+    from histokin.testing import slides as make
+
+    path = make.write_svs(tmp_path / "a.svs", make.tissue(900, 900, seed=1))
+    made = Archive.create(tmp_path / "archive", Recipe(encoder="color-histogram"))
+    first = made.index(path).patches
+    make.write_svs(path, make.tissue(1200, 1200, seed=2))
+    report = made.index(path)
+    assert report.changed == [str(path)]
+    assert report.patches > first
+    assert made.info()["patches"] == report.patches
+    assert len(made.searcher().snapshot.source_index) == report.patches
