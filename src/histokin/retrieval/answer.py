@@ -49,7 +49,10 @@ class AlikeNote:
 @final
 @dataclass(frozen=True)
 class QueryInfo:
-    """The query as it was understood; ``patches`` are its squares in level-0 pixels of its own slide."""
+    """The query as it was understood; ``patches`` are its squares in level-0 pixels of its own slide.
+
+    A case has several slides: ``slides`` then holds the path of each patch's.
+    """
 
     name: str
     source: str | None
@@ -57,6 +60,11 @@ class QueryInfo:
     mpp: float | None
     label: str | None
     patches: tuple[Region, ...] = ()
+    slides: tuple[str, ...] = ()
+
+    def slide_of(self, patch: int) -> str:
+        """Path of the slide that a query patch is on."""
+        return self.slides[patch] if self.slides else self.source or self.name
 
 
 @final
@@ -109,7 +117,7 @@ def _query(query: QueryInfo) -> dict[str, Any]:
         **_box(query.region),
         "mpp": query.mpp,
         "label": query.label,
-        "patches": [asdict(region) for region in query.patches],
+        "patches": [{"slide": query.slide_of(i), **asdict(region)} for i, region in enumerate(query.patches)],
     }
 
 

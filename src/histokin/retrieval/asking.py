@@ -196,8 +196,9 @@ class Asker:
         vectors = np.asarray(self.snapshot.vectors[rows], np.float32)
         chosen, weights = representatives(vectors, patches)
         regions = tuple(Region(*map(int, self.snapshot.boxes[rows[i]])) for i in chosen)
+        slides = tuple(self.snapshot.sources[self.snapshot.source_index[rows[i]]].path for i in chosen)
         source = own[0].path if len(own) == 1 else None
-        info = QueryInfo(name, source, None, own[0].mpp, label, regions)
+        info = QueryInfo(name, source, None, own[0].mpp, label, regions, slides)
         return Asked(info, vectors[chosen], weights, tuple(own))
 
     def _archived(self, path: Path) -> Source | None:

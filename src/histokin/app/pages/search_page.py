@@ -125,7 +125,7 @@ def _view_around(region: Region, side: int) -> Region:
 
 def _pair(album: Album, answer: Answer, hit: Hit, match: Match) -> Pair:
     query = answer.query
-    asked = album.view(query.source or query.name, query.patches[match.query]) if answer.kind != "case" else None
+    asked = album.view(query.slide_of(match.query), query.patches[match.query])
     return Pair(asked, album.view(hit.slide, match.region), match.distance)
 
 
