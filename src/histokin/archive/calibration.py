@@ -1,5 +1,6 @@
 """Is there anything like the query in the archive? Measured against the archive's own nearest neighbors."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -41,12 +42,19 @@ def own_distances(snapshot: Snapshot, *, seed: int = 0) -> Float64[np.ndarray, "
     An archive of one slide leaves out overlapping and adjacent patches instead. Kept beside the snapshot.
     """
     kept = snapshot.folder / f"own-distances-{seed}.npy"
-    if kept.is_file():
-        stored: Float64[np.ndarray, "c"] = np.load(kept, allow_pickle=False)
-        return stored
-    own = _measure(snapshot, seed)
-    _keep(kept, own)
+    own = _kept(kept)
+    if own is None:
+        own = _measure(snapshot, seed)
+        _keep(kept, own)
     return own
+
+
+def _kept(path: Path) -> Float64[np.ndarray, "c"] | None:
+    try:
+        stored: np.ndarray = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):  # not there, or damaged: measured again
+        return None
+    return stored if stored.ndim == 1 and stored.dtype == np.float64 else None
 
 
 def _measure(snapshot: Snapshot, seed: int) -> Float64[np.ndarray, "c"]:
@@ -92,7 +100,7 @@ def _apart(snapshot: Snapshot, row: int) -> Bool[np.ndarray, "n"]:
 
 
 def _keep(path: Path, own: Float64[np.ndarray, "c"]) -> None:
-    partial = path.with_name(f".{path.name}")
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with partial.open("wb") as handle:
             np.save(handle, own)

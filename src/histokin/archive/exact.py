@@ -14,13 +14,14 @@ from jaxtyping import Bool, Float32, Float64, Int, Int64, Integer
 from histokin.archive.records import Neighbours
 
 BLOCK = 1 << 14
-ROUNDING = 4e-6
-"""Bound on the rounding of a single-precision product, as a share of the squared lengths."""
+SCORES = 1 << 18
+"""Scores of one block: what a core's cache holds."""
 
 CROWDED = 4096
 """Candidates of one query from which exact ties are settled at once, to bound memory."""
 
 Metric = Literal["euclidean", "cosine"]
+Part = slice | Int[np.ndarray, "r"]
 
 
 def search(
@@ -49,20 +50,17 @@ def search(
     Neighbours
         from near to far; -1 and infinity where fewer than ``k`` rows may answer.
     """
-    found = [_Nearest(vectors, norms, query, k, metric) for query in queries]
-    for part in _parts(len(vectors), rows, block):
-        scores = _scores(vectors[part], norms[part], queries, metric)
+    vectors, norms, queries = np.asarray(vectors), np.asarray(norms), np.asarray(queries)
+    asked = _folded(queries, metric)
+    nearest = _Nearest(vectors, queries, k, metric)
+    for part, out in _parts(len(vectors), rows, block, len(queries)):
+        scores = _scores(_take(vectors, part), _take(norms, part), asked, metric)
+        if out is not None:
+            scores[:, out] = np.inf
         if exclude is not None:
             scores[exclude[0][part][None, :] == exclude[1][:, None]] = np.inf
-        numbers = np.arange(part.start, part.stop) if isinstance(part, slice) else part
-        for nearest, score in zip(found, scores, strict=True):
-            nearest.offer(numbers, score)
-    answers = [nearest.answer() for nearest in found]
-    shape = (len(queries), k)
-    return Neighbours(
-        np.array([a[0] for a in answers], np.int64).reshape(shape),
-        np.array([a[1] for a in answers], np.float64).reshape(shape),
-    )
+        nearest.offer(part, scores)
+    return nearest.answer()
 
 
 def exact_distances(
@@ -97,17 +95,47 @@ def nearest_per_group(
     measure those that matter again with :func:`exact_distances`.
     """
     count = len(starts) - 1
+    vectors, norms, queries = np.asarray(vectors), np.asarray(norms), np.asarray(queries)
     best = np.full((len(queries), count), np.inf, np.float32)
     where = np.full((len(queries), count), -1, np.int64)
-    allowed = np.ones(count, bool) if groups is None else groups
-    for group, first, last in _group_parts(starts, allowed, block):
-        scores = _scores(vectors[first:last], norms[first:last], queries, metric)
-        nearest = scores.argmin(axis=1)
-        score = scores[np.arange(len(queries)), nearest]
-        closer = score < best[:, group]
-        best[closer, group] = score[closer]
-        where[closer, group] = first + nearest[closer]
+    group_of = np.repeat(np.arange(count), np.diff(starts))
+    allowed = None if groups is None or groups.all() else groups[group_of]
+    asked = _folded(queries, metric)
+    for part, out in _parts(len(vectors), allowed, block, len(queries)):
+        scores = _scores(_take(vectors, part), _take(norms, part), asked, metric)
+        if out is not None:
+            scores[:, out] = np.inf
+        here = group_of[part]
+        first = np.flatnonzero(np.diff(here, prepend=-1))
+        lowest, at = _lowest(scores, first)
+        found = _run(here[first])
+        closer = lowest < best[:, found]
+        best[:, found] = np.where(closer, lowest, best[:, found])
+        where[:, found] = np.where(closer, _numbers(part)[at], where[:, found])
     return _as_distances(best, queries, metric), where
+
+
+def _run(places: Int[np.ndarray, "g"]) -> Part:
+    """Ascending places, as a slice where none is left out: a view is quicker than a copy."""
+    if len(places) and places[-1] - places[0] + 1 == len(places):
+        return slice(int(places[0]), int(places[-1]) + 1)
+    return places
+
+
+def _lowest(
+    scores: Float32[np.ndarray, "m b"], first: Int[np.ndarray, "g"]
+) -> tuple[Float32[np.ndarray, "m g"], Int[np.ndarray, "#m g"]]:
+    """Lowest score of each run of columns that begins at ``first``, and the first column that has it."""
+    width = scores.shape[1]
+    if len(first) == width:
+        return scores, np.arange(width)[None, :]
+    if len(first) * 64 < width:
+        ends = [*first[1:].tolist(), width]
+        at = np.stack([scores[:, a:b].argmin(axis=1) + a for a, b in zip(first.tolist(), ends, strict=True)], axis=1)
+        return np.take_along_axis(scores, at, axis=1), at
+    lowest = np.minimum.reduceat(scores, first, axis=1)
+    tops = scores == np.repeat(lowest, np.diff(first, append=width), axis=1)
+    return lowest, np.minimum.reduceat(np.where(tops, np.arange(width), width), first, axis=1)
 
 
 def _as_distances(
@@ -123,111 +151,153 @@ def _as_distances(
     return apart
 
 
-def _group_parts(
-    starts: Int64[np.ndarray, "g1"], allowed: Bool[np.ndarray, "g"], block: int
-) -> Iterator[tuple[int, int, int]]:
-    for group in np.flatnonzero(allowed):
-        for first in range(int(starts[group]), int(starts[group + 1]), block):
-            yield int(group), first, min(first + block, int(starts[group + 1]))
+def _folded(queries: Float32[np.ndarray, "m d"], metric: Metric) -> Float32[np.ndarray, "m d"]:
+    """Queries times what the product would be multiplied by."""
+    asked: Float32[np.ndarray, "m d"] = queries * np.float32(-2.0 if metric == "euclidean" else -1.0)
+    return asked
 
 
 def _scores(
     part: Float32[np.ndarray, "b d"],
     norms: Float32[np.ndarray, "b"],
-    queries: Float32[np.ndarray, "m d"],
+    asked: Float32[np.ndarray, "m d"],
     metric: Metric,
 ) -> Float32[np.ndarray, "m b"]:
     """Smaller is nearer; equal to the distance up to a constant of the query and a monotone function."""
-    scores: np.ndarray = queries @ part.T
+    scores: np.ndarray = asked @ part.T
     if metric == "euclidean":
-        scores *= -2.0
         scores += norms
         return scores
-    lengths = np.sqrt(norms)
-    np.divide(scores, -lengths, out=scores, where=lengths > 0)
-    scores[:, lengths == 0] = 0.0
+    scores *= np.divide(1.0, np.sqrt(norms), out=np.zeros_like(norms), where=norms > 0)
     return scores
 
 
-def _parts(count: int, rows: Bool[np.ndarray, "n"] | None, block: int) -> Iterator[slice | Int[np.ndarray, "r"]]:
-    """Blocks of rows: slices of the archive where the allowed rows lie together, lists of rows where scattered."""
+def _take(array: np.ndarray, part: Part) -> np.ndarray:
+    return array[part] if isinstance(part, slice) else np.take(array, part, axis=0)
+
+
+def _numbers(part: Part) -> Int[np.ndarray, "r"]:
+    return np.arange(part.start, part.stop) if isinstance(part, slice) else part
+
+
+def _parts(
+    count: int, rows: Bool[np.ndarray, "n"] | None, block: int, queries: int
+) -> Iterator[tuple[Part, Bool[np.ndarray, "b"] | None]]:
+    """Blocks of rows, each with the rows in it that may not answer.
+
+    Slices where the allowed rows lie together; where they are scattered, lists of rows, or, if they are many,
+    slices with the others struck out: copying rows costs more than multiplying them by a few queries.
+    """
+    width = max(1, min(block, max(1024, SCORES // max(queries, 1))))
     if rows is None or rows.all():
-        for start in range(0, count, block):
-            yield slice(start, min(start + block, count))
+        yield from ((part, None) for part in _slices(0, count, width))
         return
     edges = np.flatnonzero(np.diff(rows, prepend=False, append=False))
     first, last = edges[::2], edges[1::2]
     allowed = int((last - first).sum())
-    if len(first) * 256 > allowed:
+    if len(first) * 256 <= allowed:
+        for begin, end in zip(first.tolist(), last.tolist(), strict=True):
+            yield from ((part, None) for part in _slices(begin, end, width))
+    elif 3 * allowed > (1 if queries <= 8 else 2) * count:
+        yield from ((part, ~rows[part]) for part in _slices(0, count, width))
+    else:
         numbers = np.flatnonzero(rows)
-        for start in range(0, allowed, block):
-            yield numbers[start : start + block]
-        return
-    for begin, end in zip(first, last, strict=True):
-        for start in range(int(begin), int(end), block):
-            yield slice(start, min(start + block, int(end)))
+        yield from ((numbers[part], None) for part in _slices(0, allowed, width))
+
+
+def _slices(begin: int, end: int, width: int) -> Iterator[slice]:
+    return (slice(start, min(start + width, end)) for start in range(begin, end, width))
 
 
 @final
 class _Nearest:
-    """Candidates of one query: every row whose score could, given rounding, be among the k smallest."""
+    """Candidates: for every query, each row whose score could, given rounding, be among the k smallest."""
 
     def __init__(
-        self,
-        vectors: Float32[np.ndarray, "n d"],
-        norms: Float32[np.ndarray, "n"],
-        query: Float32[np.ndarray, "d"],
-        k: int,
-        metric: Metric,
+        self, vectors: Float32[np.ndarray, "n d"], queries: Float32[np.ndarray, "m d"], k: int, metric: Metric
     ) -> None:
-        self.vectors, self.query, self.k, self.metric = vectors, query, k, metric
-        self.length = float((query.astype(np.float64) ** 2).sum())
-        self.norms = norms
-        self.limit = np.float32(np.inf)
-        self.rows: list[Int64[np.ndarray, "r"]] = []
-        self.scores: list[Float32[np.ndarray, "r"]] = []
+        self.vectors, self.queries, self.k, self.metric = vectors, queries, k, metric
+        self.squared = (queries.astype(np.float64) ** 2).sum(axis=1)
+        # Of a single-precision product of d numbers, as a share of the lengths; sums in blocks err like a random walk.
+        self.rounding = float(np.finfo(np.float32).eps) * (16.0 + 2.0 * np.sqrt(vectors.shape[1]))
+        self.limits = np.full(len(queries), np.inf, np.float32)
+        self.which: list[Int64[np.ndarray, "c"]] = []
+        self.rows: list[Int64[np.ndarray, "c"]] = []
+        self.scores: list[Float32[np.ndarray, "c"]] = []
         self.held = 0
 
-    def offer(self, rows: Int[np.ndarray, "b"], scores: Float32[np.ndarray, "b"]) -> None:
+    def offer(self, part: Part, scores: Float32[np.ndarray, "m b"]) -> None:
         """Take the rows of one block that may count."""
-        near = np.flatnonzero((scores <= self.limit) & (scores < np.inf))
+        width = scores.shape[1]
+        if 0 < self.k <= width and np.isinf(self.limits).any():
+            self._tighten(np.partition(scores, self.k - 1, axis=1)[:, self.k - 1])
+        near = np.flatnonzero(scores <= self.limits[:, None])
         if not len(near):
             return
-        self.rows.append(rows[near].astype(np.int64))
-        self.scores.append(scores[near])
+        picked = scores.ravel()[near]
+        near, picked = near[picked < np.inf], picked[picked < np.inf]
+        which, column = np.divmod(near, width)
+        self.which.append(which)
+        self.rows.append(column + part.start if isinstance(part, slice) else part[column])
+        self.scores.append(picked)
         self.held += len(near)
-        if self.held > 2 * self.k + 256:
+        if self.held > len(self.queries) * (2 * self.k + 256):
             self._prune()
 
-    def answer(self) -> tuple[list[int], list[float]]:
+    def answer(self) -> Neighbours:
         """The k nearest, measured exactly; padded with -1 and infinity."""
-        rows, distances = self._measured()
-        missing = self.k - len(rows)
-        return rows.tolist() + [-1] * missing, distances.tolist() + [np.inf] * missing
+        shape = (len(self.queries), self.k)
+        rows, distances = np.full(shape, -1, np.int64), np.full(shape, np.inf)
+        for query, (candidates, _) in enumerate(self._by_query()):
+            nearest, measured = self._measured(query, candidates)
+            rows[query, : len(nearest)], distances[query, : len(nearest)] = nearest, measured
+        return Neighbours(rows, distances)
+
+    def _by_query(self) -> list[tuple[Int64[np.ndarray, "c"], Float32[np.ndarray, "c"]]]:
+        """Rows and scores of each query's candidates, those beyond the limit left out."""
+        if not self.rows:
+            return []
+        which, rows, scores = np.concatenate(self.which), np.concatenate(self.rows), np.concatenate(self.scores)
+        order = np.lexsort((scores, which))
+        which, rows, scores = which[order], rows[order], scores[order]
+        ends = np.cumsum(np.bincount(which, minlength=len(self.queries)))
+        begins = np.concatenate([[0], ends[:-1]])
+        enough = (ends - begins >= self.k) & (self.k > 0)
+        worst = np.full(len(self.queries), np.inf, np.float32)
+        worst[enough] = scores[begins[enough] + self.k - 1]
+        self._tighten(worst)
+        listed = []
+        for begin, end, limit in zip(begins.tolist(), ends.tolist(), self.limits, strict=True):
+            stop = begin + int(np.searchsorted(scores[begin:end], limit, side="right"))
+            listed.append((rows[begin:stop], scores[begin:stop]))
+        return listed
 
     def _prune(self) -> None:
-        rows, scores = np.concatenate(self.rows), np.concatenate(self.scores)
-        if len(rows) > self.k:
-            worst = np.partition(scores, self.k - 1)[self.k - 1]
-            self.limit = np.float32(min(float(self.limit), float(worst) + 2 * self._slack(rows)))
-            near = scores <= self.limit
-            rows, scores = rows[near], scores[near]
-        self.rows, self.scores, self.held = [rows], [scores], len(rows)
-        if self.held > CROWDED + self.k:
-            kept, _ = self._measured()
-            at = np.isin(rows, kept)
-            self.rows, self.scores, self.held = [rows[at]], [scores[at]], int(at.sum())
+        listed = self._by_query()
+        for query, (rows, scores) in enumerate(listed):
+            if len(rows) > CROWDED + self.k:
+                kept, _ = self._measured(query, rows)
+                at = np.isin(rows, kept)
+                listed[query] = rows[at], scores[at]
+        counts = [len(rows) for rows, _ in listed]
+        self.which = [np.repeat(np.arange(len(listed)), counts)]
+        self.rows, self.scores = [rows for rows, _ in listed], [scores for _, scores in listed]
+        self.held = sum(counts)
 
-    def _slack(self, rows: Int64[np.ndarray, "r"]) -> float:
-        """How far rounding may move a score."""
-        if self.metric == "cosine":
-            return ROUNDING * float(np.sqrt(max(self.length, 1e-30)))
-        return ROUNDING * (self.length + float(self.norms[rows].max()))
+    def _tighten(self, worst: Float32[np.ndarray, "m"]) -> None:
+        """Lower the limits, given the k-th smallest score so far: what rounding could hide stays within them."""
+        length = np.sqrt(self.squared)
+        if self.metric == "euclidean":
+            # The longest that a row as near as the k-th can be.
+            reach = length + np.sqrt(np.maximum(worst + self.squared, 0.0))
+            slack = 2 * self.rounding * (self.squared + reach**2)
+        else:
+            slack = 2 * self.rounding * length
+        self.limits = np.minimum(self.limits, np.nextafter((worst + slack).astype(np.float32), np.float32(np.inf)))
 
-    def _measured(self) -> tuple[Int64[np.ndarray, "r"], Float64[np.ndarray, "r"]]:
-        if not self.rows:
-            return np.empty(0, np.int64), np.empty(0)
-        rows = np.concatenate(self.rows)
-        distances = exact_distances(self.vectors, rows, self.query, self.metric)
+    def _measured(
+        self, query: int, rows: Int64[np.ndarray, "c"]
+    ) -> tuple[Int64[np.ndarray, "r"], Float64[np.ndarray, "r"]]:
+        distances = exact_distances(self.vectors, rows, self.queries[query], self.metric)
         order = np.lexsort((rows, distances))[: self.k]
         return rows[order], distances[order]

@@ -7,6 +7,7 @@ else. A missing value is NULL; a column whose values are all numbers compares as
 import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 
 import numpy as np
 from jaxtyping import Bool
@@ -18,7 +19,13 @@ FIXED = ("slide", "path", "kind", "label", "mpp", "width", "height")
 EXAMPLE = "For example --where \"organ = 'colon' AND centre <> 'A'\""
 NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
 STEPS = 10_000_000
-"""SQLite instructions after which a condition is given up."""
+"""SQLite instructions after which a condition is given up; a large archive adds 1,000 a source."""
+
+COSTLY = frozenset({"format", "load_extension", "printf", "randomblob", "zeroblob"})
+"""Functions that work or hold memory for long in one step, or load code."""
+
+LONGEST = 1 << 20
+"""Bytes of the longest text a condition may build."""
 
 
 def select(sources: Sequence[Source], where: str | Mapping[str, str] | None) -> Bool[np.ndarray, "s"]:
@@ -53,23 +60,42 @@ def _columns(sources: Sequence[Source]) -> list[str]:
 def _evaluate(
     sources: Sequence[Source], columns: Sequence[str], condition: str, values: tuple[str, ...]
 ) -> Bool[np.ndarray, "s"]:
-    with sqlite3.connect(":memory:") as database:
-        rows = [_row(source, columns) for source in sources]
-        typed = (f"{_quoted(name)} {_affinity(row[i] for row in rows)}" for i, name in enumerate(columns))
-        database.execute(f"CREATE TABLE archive ({', '.join(typed)})")
-        database.executemany(f"INSERT INTO archive VALUES ({', '.join('?' * len(columns))})", rows)
-        database.set_authorizer(_authorize)
-        budget = iter(range(STEPS // 1000))
-        database.set_progress_handler(lambda: int(next(budget, None) is None), 1000)
+    with closing(sqlite3.connect(":memory:")) as database:
         try:
-            found = database.execute(f"SELECT rowid FROM archive WHERE ({condition}\n)", values).fetchall()
-        except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
+            number = _fill(database, sources, columns)
+            _confine(database, len(sources))
+            found = database.execute(f"SELECT {number} FROM archive WHERE ({condition}\n)", values).fetchall()
+        except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError) as error:
             raise _explain(error, condition, columns) from None
-        finally:
-            database.set_authorizer(None)
     flags = np.zeros(len(sources), bool)
-    flags[np.array([row for (row,) in found], np.int64) - 1] = True
+    for (row,) in found:
+        if not isinstance(row, int) or not 0 <= row < len(sources):
+            raise UsageError(f"the condition '{condition}' is more than a condition", remedy=EXAMPLE)
+        flags[row] = True
     return flags
+
+
+def _fill(database: sqlite3.Connection, sources: Sequence[Source], columns: Sequence[str]) -> str:
+    """Make the table; returns the name of the column of running numbers, which is nobody else's."""
+    number = "number"
+    while number in columns:
+        number += "_"
+    rows = [_row(source, columns) for source in sources]
+    typed = [f"{_quoted(name)} {_affinity(row[i] for row in rows)}" for i, name in enumerate(columns)]
+    database.execute(f"CREATE TABLE archive ({', '.join([*typed, f'{number} INTEGER'])})")
+    database.executemany(
+        f"INSERT INTO archive VALUES ({', '.join('?' * (len(columns) + 1))})",
+        ([*row, i] for i, row in enumerate(rows)),
+    )
+    return number
+
+
+def _confine(database: sqlite3.Connection, rows: int) -> None:
+    """Nothing but reading the table, within a budget of steps and memory."""
+    budget = iter(range((STEPS + 1000 * rows) // 1000))
+    database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
+    database.set_progress_handler(lambda: int(next(budget, None) is None), 1000)
+    database.set_authorizer(_authorize)
 
 
 def _row(source: Source, columns: Sequence[str]) -> list[object]:
@@ -92,10 +118,11 @@ def _affinity(values: Iterable[object]) -> str:
     return "NUMERIC" if all(NUMBER.fullmatch(str(value)) for value in given) else "TEXT"
 
 
-def _authorize(action: int, *_: object) -> int:
+def _authorize(action: int, _: str | None, name: str | None, *__: object) -> int:
     """Reading the table and calling functions; no other statement, no attached file, no pragma."""
-    allowed = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION}
-    return sqlite3.SQLITE_OK if action in allowed else sqlite3.SQLITE_DENY
+    if action == sqlite3.SQLITE_FUNCTION:
+        return sqlite3.SQLITE_DENY if name in COSTLY else sqlite3.SQLITE_OK
+    return sqlite3.SQLITE_OK if action in {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ} else sqlite3.SQLITE_DENY
 
 
 def _quoted(name: str) -> str:

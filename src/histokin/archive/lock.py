@@ -19,7 +19,15 @@ def writer_lock(path: Path) -> Iterator[None]:
             f"cannot be written to ({error.strerror or error})", remedy="Check permissions", path=path.parent
         ) from None
     with handle:
-        if not _take(handle.fileno()):
+        try:
+            free = _take(handle.fileno())
+        except OSError as error:
+            raise ArchiveError(
+                f"cannot be locked ({error.strerror or error})",
+                remedy="Keep the archive on a file system that has locks",
+                path=path.parent,
+            ) from None
+        if not free:
             handle.seek(0)
             raise ArchiveBusy(
                 f"another process is writing to the archive ({handle.read().strip() or 'unknown'})",

@@ -3,22 +3,28 @@
 Opening a fresh one needs neither Lance nor Arrow, whose import takes longer than a search.
 """
 
+import atexit
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, final
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64, UInt16
 
+from histokin.archive.durable import flush, write_text
 from histokin.archive.records import Source
 from histokin.errors import ArchiveError
 
 ARRAYS = ("vectors", "norms", "source_index", "boxes", "tissue", "flags", "starts")
 SCAN_ROWS = 8192
+
+STALE = 86400.0
+"""Seconds without a change after which a half-built snapshot is taken for a dead process's."""
 
 Rows = Callable[[], tuple[list[Source], list[str], list[int]]]
 
@@ -53,24 +59,48 @@ class Snapshot:
 
 
 def open_snapshot(root: Path, version: int, dim: int, metric: Literal["euclidean", "cosine"], rows: Rows) -> Snapshot:
-    """The snapshot of this version, built first where there is none."""
+    """The snapshot of this version, built first where there is none, or where it is damaged."""
     folder = root / "cache" / str(version)
-    if not (folder / "sources.json").is_file():
+    if folder.is_dir():
+        try:
+            return _load(folder, version, dim, metric)
+        except ArchiveError:
+            # Made from the tables, so it can be made again; readers of the old files keep them.
+            shutil.rmtree(folder, ignore_errors=True)
+    try:
         folder = _build(root, folder, dim, rows)
-    return _load(folder, version, metric)
+    except OSError as error:
+        raise ArchiveError(
+            f"the search cache cannot be written ({error.strerror or error})",
+            remedy="Check free disk space, there and in the folder for temporary files",
+            path=folder,
+        ) from None
+    return _load(folder, version, dim, metric)
 
 
-def _load(folder: Path, version: int, metric: Literal["euclidean", "cosine"]) -> Snapshot:
+def _load(folder: Path, version: int, dim: int, metric: Literal["euclidean", "cosine"]) -> Snapshot:
     try:
         about = json.loads((folder / "sources.json").read_text(encoding="utf-8"))
         arrays = {name: _map(folder / f"{name}.npy") for name in ARRAYS}
-    except (OSError, ValueError) as error:
+        maps = about["appearances"]
+        sources = [Source(**{**row, "appearance": maps[row["appearance"]]}) for row in about["sources"]]
+        _check(arrays, len(sources), dim)
+        return Snapshot(version, metric, folder, sources, about["keys"], about["flag_names"], **arrays)
+    except (OSError, ValueError, EOFError, KeyError, IndexError, TypeError) as error:
         raise ArchiveError(
             f"the search cache is damaged ({error})", remedy="Delete this folder; it is made anew", path=folder
         ) from None
-    maps = about["appearances"]
-    sources = [Source(**{**row, "appearance": maps[row["appearance"]]}) for row in about["sources"]]
-    return Snapshot(version, metric, folder, sources, about["keys"], about["flag_names"], **arrays)
+
+
+def _check(arrays: dict[str, Any], sources: int, dim: int) -> None:
+    starts = arrays["starts"]
+    if starts.shape != (sources + 1,):
+        raise ValueError("starts.npy is of another length")
+    total = int(starts[-1])
+    for name, array in arrays.items():
+        inner = {"vectors": (dim,), "boxes": (4,)}.get(name, ())
+        if name != "starts" and array.shape != (total, *inner):
+            raise ValueError(f"{name}.npy is of another shape")
 
 
 def _map(path: Path) -> Any:
@@ -87,6 +117,7 @@ def _build(root: Path, folder: Path, dim: int, rows: Rows) -> Path:
         partial = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
     except OSError:
         partial = Path(tempfile.mkdtemp(prefix="histokin-cache-"))
+        atexit.register(shutil.rmtree, partial, ignore_errors=True)
         folder = partial
     try:
         _write(root, partial, dim, sources, keys, counts)
@@ -104,10 +135,22 @@ def _build(root: Path, folder: Path, dim: int, rows: Rows) -> Path:
 
 
 def _drop_others(folder: Path) -> None:
-    """Remove snapshots of other versions; who has one open keeps its files until it is done."""
+    """Remove snapshots of older versions; who has one open keeps its files until it is done."""
     for other in folder.parent.iterdir():
-        if other.name != folder.name and not other.name.startswith(".building-"):
+        if other.name.isdigit():
+            dead = int(other.name) < int(folder.name)
+        else:
+            dead = other.name.startswith(".building-") and _idle(other) > STALE
+        if dead:
             shutil.rmtree(other, ignore_errors=True)
+
+
+def _idle(folder: Path) -> float:
+    """Seconds since a file of the folder changed."""
+    try:
+        return time.time() - max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+    except OSError:  # finished meanwhile
+        return 0.0
 
 
 def _write(
@@ -123,7 +166,7 @@ def _write(
     listed = []
     for source in sources:
         text = json.dumps(source.appearance, sort_keys=True)
-        row = {**asdict(source), "appearance": appearances.setdefault(text, len(appearances))}
+        row = {**vars(source), "appearance": appearances.setdefault(text, len(appearances))}
         del row["thumbnail"]
         listed.append(row)
     about = {
@@ -132,8 +175,9 @@ def _write(
         "keys": list(keys),
         "flag_names": names,
     }
-    # Last: a folder with this file is a complete snapshot.
-    (folder / "sources.json").write_text(json.dumps(about), encoding="utf-8")
+    # Last, after the arrays are on the disk: a folder with this file is a complete snapshot.
+    flush(set(folder.iterdir()), folder)
+    write_text(folder / "sources.json", json.dumps(about))
 
 
 def _copy_patches(
@@ -153,10 +197,11 @@ def _copy_patches(
     }
     codes: dict[str, int] = {"": 0}
     columns = ["key", "place", "x", "y", "width", "height", "tissue", "flags", "vector"]
-    scanner = tables.open_table(root / tables.PATCHES).scanner(columns=columns, batch_size=SCAN_ROWS)
     filled = 0
-    for batch in scanner.to_batches():
-        filled += _place(batch, first, codes, out, dim)
+    with tables.reading(root / tables.PATCHES):
+        table = tables.open_table(root / tables.PATCHES)
+        for batch in table.scanner(columns=columns, batch_size=SCAN_ROWS, batch_readahead=4).to_batches():
+            filled += _place(batch, first, codes, out, dim)
     if filled != total:
         raise ArchiveError(
             f"{total - filled} of {total} patches are missing", remedy="Restore it from a backup", path=root

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -80,13 +81,15 @@ class Store:
     def open(cls, path: Path) -> "Store":
         """Open a store. Raises :class:`ArchiveMissing` or :class:`ArchiveFormat`."""
         file = path / ABOUT
-        if not file.is_file():
-            raise ArchiveMissing(
-                "no archive there", remedy="Make one with 'histokin index PATH... --archive FOLDER'", path=path
-            )
         try:
             about = json.loads(file.read_text(encoding="utf-8"))
             found = about["format"]
+        except (FileNotFoundError, NotADirectoryError):
+            raise ArchiveMissing(
+                "no archive there", remedy="Make one with 'histokin index PATH... --archive FOLDER'", path=path
+            ) from None
+        except PermissionError as error:
+            raise ArchiveError("may not be read", remedy="Check permissions", path=error.filename) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ArchiveFormat(f"is damaged ({error})", remedy="Restore it from a backup", path=file) from None
         if found != FORMAT:
@@ -96,7 +99,7 @@ class Store:
                 path=path,
             )
         missing = [name for name in (SLIDES, PATCHES) if not (path / name / "_versions").is_dir()]
-        if missing or not {"recipe", "dim", "metric"} <= set(about):
+        if missing or not _complete(about):
             raise ArchiveFormat(
                 f"is damaged: {missing[0] if missing else ABOUT} is incomplete",
                 remedy="Restore the folder from a backup, or index again",
@@ -129,18 +132,24 @@ class Store:
         """
         from histokin.archive import tables
 
+        _require_distinct(sources, self.path)
         mark = uuid.uuid4().hex[:12]
         keys = [f"{mark}:{source.id}" for source in sources]
         stream = tables.PatchStream(batches, keys, self.dim)
-        with self._flushed(PATCHES):
-            tables.append(self.path / PATCHES, stream, self.dim)
+        try:
+            with self._flushed(PATCHES):
+                tables.append(self.path / PATCHES, stream, self.dim)
+        except BaseException:
+            if stream.error is not None:
+                raise stream.error from None
+            raise
         rows = tables.slide_table(sources, keys, stream.counts.tolist(), time.time_ns())
         with self._flushed(SLIDES):
-            tables.upsert(self.path / SLIDES, "path", rows)
+            tables.upsert(self.path / SLIDES, rows)
         return int(stream.counts.sum())
 
     def relink(self, identity: str, path: str, mtime_ns: int) -> None:
-        """A source's file is now at ``path``."""
+        """A source's file is now at ``path``; a source that was there before is no more."""
         self._update(identity, path=path, name=Path(path).name, mtime_ns=mtime_ns)
 
     def update_columns(self, identity: str, label: str | None, columns: Mapping[str, str]) -> None:
@@ -151,6 +160,8 @@ class Store:
         """Take sources and their patches out: one commit."""
         from histokin.archive import tables
 
+        if not identities:
+            return
         with self._flushed(SLIDES):
             tables.open_table(self.path / SLIDES).delete(tables.any_of("id", identities))
 
@@ -158,30 +169,32 @@ class Store:
         """All sources in the order they were added, without thumbnails."""
         return list(self.snapshot_rows()[0])
 
-    def snapshot_rows(self) -> tuple[list[Source], list[str], list[int]]:
-        """Sources, the keys of their patches, and how many each has."""
+    def snapshot_rows(self, version: int | None = None) -> tuple[list[Source], list[str], list[int]]:
+        """Sources, the keys of their patches, and how many each has; at a version, or now."""
         from histokin.archive import tables
 
         names = [name for name, _ in tables.SLIDE_FIELDS if name != "thumbnail"]
-        rows = tables.open_table(self.path / SLIDES).to_table(columns=names).to_pylist()
-        rows.sort(key=lambda row: row["added"])
-        return [tables.source_of(row) for row in rows], [r["key"] for r in rows], [r["patches"] for r in rows]
+        with tables.reading(self.path / SLIDES):
+            rows = tables.open_table(self.path / SLIDES, version).to_table(columns=names).to_pylist()
+            rows.sort(key=lambda row: row["added"])
+            return [tables.source_of(row) for row in rows], [r["key"] for r in rows], [r["patches"] for r in rows]
 
     def thumbnail(self, identity: str) -> bytes | None:
         """The JPEG of a whole slide, where one is stored."""
         from histokin.archive import tables
 
-        table = tables.open_table(self.path / SLIDES)
-        found = table.to_table(columns=["thumbnail"], filter=tables.any_of("id", [identity])).to_pylist()
+        with tables.reading(self.path / SLIDES):
+            table = tables.open_table(self.path / SLIDES)
+            found = table.to_table(columns=["thumbnail"], filter=tables.any_of("id", [identity])).to_pylist()
         return found[0]["thumbnail"] if found else None
 
-    def crops(self, rows: Int[np.ndarray, "r"]) -> list[bytes | None]:
-        """The stored JPEGs of patches, by their rows in the newest snapshot."""
+    def crops(self, rows: Int[np.ndarray, "r"], snapshot: Snapshot | None = None) -> list[bytes | None]:
+        """The stored JPEGs of patches, by their rows in a snapshot (the newest if None)."""
         from histokin.archive import tables
 
         if not len(rows):
             return []
-        snapshot = self.snapshot()
+        snapshot = snapshot or self.snapshot()
         wanted = [snapshot.place(int(row)) for row in rows]
         by_key: dict[str, set[int]] = {}
         for key, place in wanted:
@@ -190,16 +203,24 @@ class Store:
             f"({tables.any_of('key', [key])} AND place IN ({', '.join(map(str, sorted(places)))}))"
             for key, places in by_key.items()
         )
-        table = tables.open_table(self.path / PATCHES)
-        found = table.to_table(columns=["key", "place", "crop"], filter=condition).to_pylist()
+        with tables.reading(self.path / PATCHES):
+            table = tables.open_table(self.path / PATCHES)
+            found = table.to_table(columns=["key", "place", "crop"], filter=condition).to_pylist()
         crops = {(row["key"], row["place"]): row["crop"] or None for row in found}
         return [crops.get(key_place) for key_place in wanted]
 
     def snapshot(self) -> Snapshot:
         """A consistent view for searching, kept until the store changes."""
         version = self.version
-        if self._snapshot is None or self._snapshot.version != version:
-            self._snapshot = open_snapshot(self.path, version, self.dim, self.metric, self.snapshot_rows)
+        while self._snapshot is None or self._snapshot.version != version:
+            rows = partial(self.snapshot_rows, version)
+            try:
+                self._snapshot = open_snapshot(self.path, version, self.dim, self.metric, rows)
+            except ArchiveError:
+                # A writer that went on meanwhile may have cleared away what was being read.
+                if self.version == version:
+                    raise
+                version = self.version
         return self._snapshot
 
     def maybe_compact(self) -> None:
@@ -214,37 +235,64 @@ class Store:
         from histokin.archive import tables
 
         live = set(self.snapshot_rows()[1])
-        table = tables.open_table(self.path / PATCHES)
-        written = set(table.to_table(columns=["key"])["key"].unique().to_pylist())
-        dead = sorted(written - live)
-        for start in range(0, len(dead), 500):
-            table.delete(tables.any_of("key", dead[start : start + 500]))
+        with self._flushed(PATCHES):
+            table = tables.open_table(self.path / PATCHES)
+            written: set[str] = set()
+            for batch in table.scanner(columns=["key"]).to_batches():
+                written.update(batch["key"].unique().to_pylist())
+            dead = sorted(written - live)
+            for start in range(0, len(dead), 500):
+                table.delete(tables.any_of("key", dead[start : start + 500]))
         for name in (PATCHES, SLIDES):
             with self._flushed(name):
-                table = tables.open_table(self.path / name)
-                table.optimize.compact_files()
-                table.cleanup_old_versions(older_than=keep)
+                tables.open_table(self.path / name).optimize.compact_files()
+            with tables.writing(self.path / name):
+                # Files of no version are what a killed writer left; nobody else writes while the lock is held.
+                tables.open_table(self.path / name).cleanup_old_versions(older_than=keep, delete_unverified=True)
 
     def _update(self, identity: str, **changes: Any) -> None:
         from histokin.archive import tables
 
-        table = tables.open_table(self.path / SLIDES)
-        found = table.to_table(filter=tables.any_of("id", [identity])).to_pylist()
+        with tables.reading(self.path / SLIDES):
+            table = tables.open_table(self.path / SLIDES)
+            found = table.to_table(filter=tables.any_of("id", [identity])).to_pylist()
         if not found:
             raise ArchiveError(f"has no source {identity}", remedy="Open the archive again", path=self.path)
         row = found[0]
         source = replace(tables.source_of(row), **changes)
         rows = tables.slide_table([source], [row["key"]], [row["patches"]], row["added"])
         with self._flushed(SLIDES):
-            tables.upsert(self.path / SLIDES, "id", rows)
+            tables.upsert(self.path / SLIDES, rows)
 
     @contextmanager
     def _flushed(self, name: str) -> Iterator[None]:
-        """Write what the block adds to a table through to the disk."""
+        """Write what the block adds to a table through to the disk. Errors of Lance's become ours."""
+        from histokin.archive import tables
+
         table = self.path / name
         before = files_of(table)
-        yield
+        with tables.writing(table):
+            yield
         flush(files_of(table) - before, table)
+
+
+def _complete(about: Mapping[str, Any]) -> bool:
+    dim = about.get("dim")
+    whole = isinstance(dim, int) and dim > 0 and isinstance(about.get("recipe"), dict)
+    return whole and about.get("metric") in {"euclidean", "cosine"}
+
+
+def _require_distinct(sources: Sequence[Source], path: Path) -> None:
+    """Sources of one commit may share neither a path nor an id: one would silently take the other's place."""
+    for what in ("path", "id"):
+        seen: set[str] = set()
+        for source in sources:
+            value = getattr(source, what)
+            if value in seen:
+                raise ArchiveError(
+                    f"two sources of one commit have the {what} {value}", remedy="Add each file once", path=path
+                )
+            seen.add(value)
 
 
 def _leftover(path: Path) -> bool:

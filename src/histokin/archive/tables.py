@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from jaxtyping import Int32
 
 from histokin.archive.records import PatchBatch, Source
-from histokin.errors import ArchiveError
+from histokin.errors import ArchiveError, HistokinError
 
 os.environ.setdefault("LANCE_LOG", "error")  # or Lance warns once a query
 
@@ -68,16 +69,51 @@ def make_empty(uri: Path, schema: pa.Schema) -> None:
     lance.write_dataset(schema.empty_table(), str(uri), mode="create")
 
 
-def open_table(uri: Path) -> Any:
-    """The newest version of a table. Raises :class:`ArchiveError` when its files are damaged."""
+def open_table(uri: Path, version: int | None = None) -> Any:
+    """A table at a version, or as it is now. Raises :class:`ArchiveError` when its files are damaged."""
+    with reading(uri):
+        return lance.dataset(str(uri), version=version)
+
+
+@contextmanager
+def reading(uri: Path) -> Iterator[None]:
+    """What Lance raises for damaged files, as :class:`ArchiveError`."""
     try:
-        return lance.dataset(str(uri))
-    except (OSError, ValueError) as error:
+        yield
+    except BaseException as error:
+        if not _lances_own(error):
+            raise
         raise ArchiveError(
-            f"the table cannot be opened ({str(error).splitlines()[0][:200]})",
+            f"the table cannot be read ({_first_line(error)})",
             remedy="Restore the folder from a backup, or index into a new archive",
             path=uri,
         ) from None
+
+
+@contextmanager
+def writing(uri: Path) -> Iterator[None]:
+    """What Lance raises for a full disk and the like, as :class:`ArchiveError`."""
+    try:
+        yield
+    except BaseException as error:
+        if not _lances_own(error):
+            raise
+        raise ArchiveError(
+            f"cannot be written ({_first_line(error)})",
+            remedy="Check free disk space and permissions; what was committed before is kept",
+            path=uri,
+        ) from None
+
+
+def _lances_own(error: BaseException) -> bool:
+    """Not ours, not an interrupt; a panic in Lance's native code is no ``Exception``."""
+    if isinstance(error, Exception):
+        return not isinstance(error, HistokinError | MemoryError)
+    return type(error).__name__ == "PanicException"
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)[:200]
 
 
 def slide_table(sources: Sequence[Source], keys: Sequence[str], counts: Sequence[int], added: int) -> pa.Table:
@@ -119,6 +155,8 @@ class PatchStream:
             for batch in self._batches:
                 if len(batch.source):
                     yield self._record(batch)
+        except GeneratorExit:  # Lance gave up: its own error says why
+            raise
         except BaseException as error:
             self.error = error
             raise
@@ -129,8 +167,10 @@ class PatchStream:
                 f"vectors of {batch.vectors.shape[1]} numbers do not fit an archive of {self._dim}",
                 remedy="Use the encoder that the archive was made with",
             )
-        if not np.isfinite(batch.vectors).all():
-            raise ArchiveError("the encoder made a vector that is not finite", remedy="Check the encoder")
+        with np.errstate(over="ignore", invalid="ignore"):
+            squared = np.einsum("ij,ij->i", batch.vectors, batch.vectors)
+        if not np.isfinite(squared).all():
+            raise ArchiveError("the encoder made a vector without a finite length", remedy="Check the encoder")
         vectors = pa.FixedSizeListArray.from_arrays(
             pa.array(np.ascontiguousarray(batch.vectors).ravel(), pa.float32()), self._dim
         )
@@ -149,46 +189,25 @@ class PatchStream:
     def _places(self, source: Int32[np.ndarray, "n"]) -> Int32[np.ndarray, "n"]:
         """Running number of each patch within its source."""
         places = np.empty(len(source), np.int32)
-        for i, place in enumerate(source):
-            places[i] = self.counts[place]
-            self.counts[place] += 1
+        for one in np.unique(source):
+            mine = np.flatnonzero(source == one)
+            places[mine] = np.arange(self.counts[one], self.counts[one] + len(mine))
+            self.counts[one] += len(mine)
         return places
 
 
 def append(uri: Path, stream: PatchStream, dim: int) -> None:
-    """Write the stream as new fragments and commit them. Raises what the stream's source raised."""
+    """Write the stream as new fragments and commit them. After an error ``stream.error`` may hold its cause."""
     table = open_table(uri)
-    try:
-        fragments = lance.fragment.write_fragments(stream.reader(), str(uri), schema=patch_schema(dim))
-    except BaseException as error:
-        if stream.error is not None:
-            raise stream.error from None
-        raise failed(uri, error) from None
+    fragments = lance.fragment.write_fragments(stream.reader(), str(uri), schema=patch_schema(dim))
     if fragments:
-        try:
-            lance.LanceDataset.commit(str(uri), lance.LanceOperation.Append(fragments), read_version=table.version)
-        except OSError as error:
-            raise failed(uri, error) from None
+        lance.LanceDataset.commit(str(uri), lance.LanceOperation.Append(fragments), read_version=table.version)
 
 
-def failed(uri: Path, error: BaseException) -> BaseException:
-    """A write error of Lance's as one of ours; interrupts stay what they are."""
-    if not isinstance(error, Exception):
-        return error
-    return ArchiveError(
-        f"cannot be written ({str(error).splitlines()[0][:200]})",
-        remedy="Check free disk space and permissions; what was committed before is kept",
-        path=uri,
-    )
-
-
-def upsert(uri: Path, on: str, rows: pa.Table) -> None:
-    """Insert rows, replacing those with the same ``on``: one atomic commit."""
-    table = open_table(uri)
-    try:
-        table.merge_insert(on).when_matched_update_all().when_not_matched_insert_all().execute(rows)
-    except OSError as error:
-        raise failed(uri, error) from None
+def upsert(uri: Path, rows: pa.Table) -> None:
+    """Insert slide rows in one atomic commit; what had one of their paths or ids gives way to them."""
+    merge = open_table(uri).merge_insert("path").when_matched_update_all().when_not_matched_insert_all()
+    merge.when_not_matched_by_source_delete(any_of("id", rows["id"].to_pylist())).execute(rows)
 
 
 def any_of(column: str, values: Sequence[str]) -> str:
