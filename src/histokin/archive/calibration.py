@@ -13,6 +13,9 @@ from histokin.archive.snapshot import Snapshot
 
 THRESHOLD_PERCENTILE = 95.0
 MOST_ROWS = 2000
+MOST_ROWS_OF_ONE = 512
+"""In an archive of one slide every patch needs a filter of its own, so fewer are asked for."""
+
 FEW_ROWS = 64
 FLOPS = 2e11
 """What calibration may cost: some seconds on two cores, once per version of the archive."""
@@ -62,12 +65,13 @@ def _measure(snapshot: Snapshot, seed: int) -> Float64[np.ndarray, "c"]:
     if rows < 2:
         return np.empty(0)
     affordable = int(FLOPS / (2.0 * rows * dim))
-    count = min(rows, max(FEW_ROWS, min(MOST_ROWS, affordable)))
+    several = len(snapshot.sources) > 1
+    count = min(rows, max(FEW_ROWS, min(MOST_ROWS if several else MOST_ROWS_OF_ONE, affordable)))
     sample = np.sort(np.random.default_rng(seed).choice(rows, count, replace=False))
-    if len(snapshot.sources) > 1:
+    if several:
         distances = _to_other_sources(snapshot, sample)
     else:
-        distances = np.array([_to_apart(snapshot, int(row)) for row in sample[: FEW_ROWS * 8]])
+        distances = np.array([_to_apart(snapshot, int(row)) for row in sample])
     own: Float64[np.ndarray, "c"] = np.sort(distances[np.isfinite(distances)])
     return own
 

@@ -6,15 +6,20 @@ from pathlib import Path
 FOLDERS = ("data", "_deletions", "_transactions", "_versions")
 
 
-def files_of(table: Path) -> set[Path]:
-    """All files of a Lance table."""
-    return {path for name in FOLDERS for path in (table / name).glob("*") if path.is_file()}
+def files_of(table: Path) -> set[str]:
+    """Names of all files of a Lance table, as "folder/name". Plain text: a long run has thousands of them."""
+    names: set[str] = set()
+    for folder in FOLDERS:
+        if (table / folder).is_dir():
+            with os.scandir(table / folder) as entries:
+                names.update(f"{folder}/{entry.name}" for entry in entries)
+    return names
 
 
-def flush(new: set[Path], table: Path) -> None:
+def flush(new: set[str], table: Path) -> None:
     """Write files and the folders that name them to the disk: data first, manifests last."""
-    for path in sorted(new, key=lambda path: path.parent.name == "_versions"):
-        _sync(path)
+    for name in sorted(new, key=lambda name: name.startswith("_versions/")):
+        _sync(table / name)
     for name in FOLDERS:
         if (table / name).is_dir():
             _sync(table / name)

@@ -91,7 +91,7 @@ class Album:
         place = self._places[source.path]
         rows = np.flatnonzero(self.snapshot.source_index == place)
         rows = np.array([r for r in rows if Region(*map(int, self.snapshot.boxes[r])).overlaps(region)], np.int64)
-        crops = self.store.crops(rows) if len(rows) else []
+        crops = self.store.crops(rows, self.snapshot) if len(rows) else []
         if not any(crops):
             return None
         scale = VIEW_PX / max(region.width, region.height)
