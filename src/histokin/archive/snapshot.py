@@ -176,7 +176,7 @@ def _write(
         "flag_names": names,
     }
     # Last, after the arrays are on the disk: a folder with this file is a complete snapshot.
-    flush(set(folder.iterdir()), folder)
+    flush({path.name for path in folder.iterdir()}, folder)
     write_text(folder / "sources.json", json.dumps(about))
 
 
