@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from histokin.app.demo_slide import demo_slide
 from histokin.encoders.registry import DEFAULT_ENCODER
 from histokin.retrieval.archive import Archive
 from histokin.retrieval.index_slide import find_tissue, make_batch
@@ -84,17 +85,17 @@ def measure(path: Path, recipe: Recipe, most: int) -> tuple[dict[str, float], in
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default = Path(__file__).resolve().parents[2] / "shared/data/wsi/CMU-1-Small-Region.svs"
-    parser.add_argument("slide", type=Path, nargs="?", default=default)
+    parser.add_argument("slide", type=Path, nargs="?", help="default: the demo's slide")
     parser.add_argument("--normalizer", default=DEFAULT_NORMALIZER)
     parser.add_argument("--encoder", default=DEFAULT_ENCODER)
     parser.add_argument("--patches", type=int, default=1000)
     given = parser.parse_args()
     options = {"threads": 1} if given.encoder != "color-histogram" else {}
     recipe = Recipe(normalizer=given.normalizer, encoder=given.encoder, encoder_options=options)
-    spent, patches = measure(given.slide.absolute(), recipe, given.patches)
+    slide = (given.slide or demo_slide()).absolute()
+    spent, patches = measure(slide, recipe, given.patches)
     total = sum(spent.values())
-    print(f"{given.slide.name}: {patches} patches, {given.normalizer}, {given.encoder}, one thread")
+    print(f"{slide.name}: {patches} patches, {given.normalizer}, {given.encoder}, one thread")
     print(f"{'stage':<14}{'CPU-s per 1000 patches':>24}{'share':>8}")
     for stage, seconds in spent.items():
         print(f"{stage:<14}{1000 * seconds / patches:>24.2f}{seconds / total:>8.1%}")

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float32, Int32, Int64, UInt16
 
 from histokin.archive.durable import flush, write_text
+from histokin.archive.listing import pack, unpack
 from histokin.archive.records import Source
 from histokin.errors import ArchiveError
 
@@ -82,8 +83,7 @@ def _load(folder: Path, version: int, dim: int, metric: Literal["euclidean", "co
     try:
         about = json.loads((folder / "sources.json").read_text(encoding="utf-8"))
         arrays = {name: _map(folder / f"{name}.npy") for name in ARRAYS}
-        maps = about["appearances"]
-        sources = [Source(**{**row, "appearance": maps[row["appearance"]]}) for row in about["sources"]]
+        sources = unpack(about["sources"])
         _check(arrays, len(sources), dim)
         return Snapshot(version, metric, folder, sources, about["keys"], about["flag_names"], **arrays)
     except (OSError, ValueError, EOFError, KeyError, IndexError, TypeError) as error:
@@ -120,6 +120,8 @@ def _build(root: Path, folder: Path, dim: int, rows: Rows) -> Path:
         atexit.register(shutil.rmtree, partial, ignore_errors=True)
         folder = partial
     try:
+        if folder != partial:  # a shared archive has readers other than its maker; a temporary folder has not
+            partial.chmod(folder.parent.stat().st_mode & 0o777)
         _write(root, partial, dim, sources, keys, counts)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -162,19 +164,7 @@ def _write(
     )
     np.save(folder / "starts.npy", starts)
     np.save(folder / "source_index.npy", np.repeat(np.arange(len(sources), dtype=np.int32), counts))
-    appearances: dict[str, int] = {}
-    listed = []
-    for source in sources:
-        text = json.dumps(source.appearance, sort_keys=True)
-        row = {**vars(source), "appearance": appearances.setdefault(text, len(appearances))}
-        del row["thumbnail"]
-        listed.append(row)
-    about = {
-        "appearances": [json.loads(text) for text in appearances],
-        "sources": listed,
-        "keys": list(keys),
-        "flag_names": names,
-    }
+    about = {"sources": pack(sources), "keys": list(keys), "flag_names": names}
     # Last, after the arrays are on the disk: a folder with this file is a complete snapshot.
     flush({path.name for path in folder.iterdir()}, folder)
     write_text(folder / "sources.json", json.dumps(about))

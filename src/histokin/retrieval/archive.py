@@ -90,9 +90,12 @@ class Archive:
         table = labels if isinstance(labels, Labels) or labels is None else read_labels(Path(labels))
         given = [paths] if isinstance(paths, str | Path) else list(paths)
         absolute = [Path(path).absolute() for path in given]
-        return index_paths(
+        report = index_paths(
             self.store, self.prepared, absolute, labels=table, mpp=mpp, threads=threads, progress=progress
         )
+        if report.slides or report.relinked:
+            self.searcher().warm_up()
+        return report
 
     def search(
         self,

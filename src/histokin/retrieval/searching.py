@@ -41,6 +41,10 @@ class Searcher:
         scale = archive_scale(self.snapshot.sources)
         self.asker = Asker(prepared, self.snapshot, scale)
 
+    def warm_up(self) -> None:
+        """Do now what the first search would have to: the view exists, its own distances are measured and kept."""
+        own_distances(self.snapshot)
+
     def search(self, query: Query, options: Options) -> Answer:
         """Ranked hits for a query; see :class:`~histokin.retrieval.queries.Options`."""
         if options.k < 1:
