@@ -24,11 +24,13 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from histokin.app.demo_slide import demo_slide
+from histokin.slides.reading import open_slide
 from histokin.stain import fast
 from histokin.stain.color_map import ColorMap, look_up, packed
 from histokin.stain.registry import map_from_dict, normalizer
 from histokin.stain.two_stain import TwoStainMap
-from histokin.types import RGB
+from histokin.types import RGB, Region
 
 SLIDE = 10_000 * 224 * 224
 
@@ -131,6 +133,12 @@ def forms(name: str, fitted: ColorMap, image: RGB, megapixels: float, jpeg: floa
         row(f"{name} slide of 10,000 tiles, {form}", slide, cost + taken * slide / megapixels, jpeg)
 
 
+def demo_region() -> RGB:
+    """1024 x 1024 pixels of the demo's slide, for those without the reference images."""
+    with open_slide(demo_slide()) as slide:
+        return slide.read(Region(900, 1300, 1024, 1024), 1024, 1024)
+
+
 def main() -> None:
     """Print the table."""
     data = Path(os.environ.get("HISTOKIN_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -139,7 +147,7 @@ def main() -> None:
     parser.add_argument("image", nargs="?", type=Path, default=usual)
     path = parser.parse_args().image
     cv2.setNumThreads(1)
-    image = np.ascontiguousarray(Image.open(path).convert("RGB"))
+    image = np.ascontiguousarray(Image.open(path).convert("RGB")) if path.exists() else demo_region()
     megapixels = image.size / 3e6
     colors = len(np.unique(image.reshape(-1, 3) @ np.array([1, 256, 65536])))
     print(f"{path.name}: {image.shape[1]} x {image.shape[0]} px, {colors:,} colors; one thread, CPU time")

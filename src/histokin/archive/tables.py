@@ -78,31 +78,27 @@ def open_table(uri: Path, version: int | None = None) -> Any:
 @contextmanager
 def reading(uri: Path) -> Iterator[None]:
     """What Lance raises for damaged files, as :class:`ArchiveError`."""
-    try:
+    remedy = "Restore the folder from a backup, or index into a new archive"
+    with _as_ours("the table cannot be read", remedy, uri):
         yield
-    except BaseException as error:
-        if not _lances_own(error):
-            raise
-        raise ArchiveError(
-            f"the table cannot be read ({_first_line(error)})",
-            remedy="Restore the folder from a backup, or index into a new archive",
-            path=uri,
-        ) from None
 
 
 @contextmanager
 def writing(uri: Path) -> Iterator[None]:
     """What Lance raises for a full disk and the like, as :class:`ArchiveError`."""
+    remedy = "Check free disk space and permissions; what was committed before is kept"
+    with _as_ours("cannot be written", remedy, uri):
+        yield
+
+
+@contextmanager
+def _as_ours(reason: str, remedy: str, uri: Path) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
         if not _lances_own(error):
             raise
-        raise ArchiveError(
-            f"cannot be written ({_first_line(error)})",
-            remedy="Check free disk space and permissions; what was committed before is kept",
-            path=uri,
-        ) from None
+        raise ArchiveError(f"{reason} ({_first_line(error)})", remedy=remedy, path=uri) from None
 
 
 def _lances_own(error: BaseException) -> bool:

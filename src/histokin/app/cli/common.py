@@ -68,6 +68,13 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     console.print(table)
 
 
+def print_failures(failed: Sequence[Any], what: str = "inputs failed") -> None:
+    """Every :class:`~histokin.retrieval.report.Failure` with its cause and remedy, on stderr."""
+    if failed:
+        rows = [(f.path, f.reason, f.remedy) for f in failed]
+        print_table(f"{len(rows)} {what}", ("file", "cause", "remedy"), rows, err=True)
+
+
 def _cell(value: object) -> str:
     from rich.markup import escape
 

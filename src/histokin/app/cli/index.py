@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from histokin.app.cli.common import FAILED, archive_option, guarded, json_option, print_json, print_table
+from histokin.app.cli.common import FAILED, archive_option, guarded, json_option, print_failures, print_json
 
 EPILOG = """\b
 Examples:
@@ -56,7 +56,7 @@ def index(paths: tuple[Path, ...], archive: Path, as_json: bool, dry_run: bool, 
     if as_json:
         print_json(report.to_dict())
     else:
-        _print_report(report.to_dict(), archive)
+        _print_report(report, archive)
     sys.exit(FAILED if report.failed else 0)
 
 
@@ -66,25 +66,22 @@ def _labels(path: Path | None) -> Any:
     return read_labels(path) if path else None
 
 
-def _print_report(report: dict[str, Any], archive: Path) -> None:
-    for warning in report["warnings"]:
+def _print_report(report: Any, archive: Path) -> None:
+    for warning in report.warnings:
         click.echo(f"warning: {warning}", err=True)
-    for path in report["changed"]:
+    for path in report.changed:
         click.echo(f"changed, indexed again: {path}")
-    for moved in report["relinked"]:
+    for moved in report.relinked:
         click.echo(f"moved, relinked: {moved}")
-    if report["ignored"]:
-        click.echo(f"{len(report['ignored'])} files of other kinds were passed over (listed with --json)")
-    if report["failed"]:
-        rows = [(f["path"], f["reason"], f["remedy"]) for f in report["failed"]]
-        print_table(f"{len(rows)} inputs failed", ("file", "cause", "remedy"), rows, err=True)
-    counts = ", ".join(f"{value} {key}" for key, value in report["counts"].items())
+    if report.ignored:
+        click.echo(f"{len(report.ignored)} files of other kinds were passed over (listed with --json)")
+    print_failures(report.failed)
     click.echo(
-        f"{report['slides']} indexed ({report['patches']} patches), {report['unchanged']} unchanged, "
-        f"{len(report['failed'])} failed in {report['seconds']:.1f} s -> {archive}"
+        f"{report.slides} indexed ({report.patches} patches), {report.unchanged} unchanged, "
+        f"{len(report.failed)} failed in {report.seconds:.1f} s -> {archive}"
     )
-    if counts:
-        click.echo(f"grid places: {counts}")
+    if report.counts:
+        click.echo("grid places: " + ", ".join(f"{value} {key}" for key, value in report.counts.items()))
 
 
 def _dry_run(paths: tuple[Path, ...], archive: Path, options: dict[str, Any], as_json: bool) -> None:
@@ -104,9 +101,7 @@ def _dry_run(paths: tuple[Path, ...], archive: Path, options: dict[str, Any], as
     if as_json:
         print_json(plan.to_dict())
     else:
-        if plan.failed:
-            rows = [(f.path, f.reason, f.remedy) for f in plan.failed]
-            print_table(f"{len(rows)} inputs would fail", ("file", "cause", "remedy"), rows, err=True)
+        print_failures(plan.failed, "inputs would fail")
         click.echo(
             f"{plan.slides} slides and {plan.images} images to index, {plan.unchanged} unchanged: {plan.patches} "
             f"patches, about {plan.minutes:.1f} minutes and {plan.bytes / 1e6:.1f} MB"

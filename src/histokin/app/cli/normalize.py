@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from histokin.app.cli.common import FAILED, guarded, json_option, parse_box, print_json, print_table
+from histokin.app.cli.common import FAILED, guarded, json_option, parse_box, print_failures, print_json
 
 EPILOG = """\b
 Examples:
@@ -57,9 +57,7 @@ def normalize(
     else:
         for path, reason in result.unchanged:
             click.echo(f"left as it is: {path}: {reason}", err=True)
-        if result.failed:
-            rows = [(f.path, f.reason, f.remedy) for f in result.failed]
-            print_table(f"{len(rows)} inputs failed", ("file", "cause", "remedy"), rows, err=True)
+        print_failures(result.failed)
         click.echo(
             f"{len(result.written)} images written to {out}, {len(result.unchanged)} of them left as they were, "
             f"{len(result.failed)} failed"
