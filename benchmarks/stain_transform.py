@@ -133,9 +133,9 @@ def forms(name: str, fitted: ColorMap, image: RGB, megapixels: float, jpeg: floa
         row(f"{name} slide of 10,000 tiles, {form}", slide, cost + taken * slide / megapixels, jpeg)
 
 
-def demo_region() -> RGB:
+def demo_region(path: Path) -> RGB:
     """1024 x 1024 pixels of the demo's slide, for those without the reference images."""
-    with open_slide(demo_slide()) as slide:
+    with open_slide(path) as slide:
         return slide.read(Region(900, 1300, 1024, 1024), 1024, 1024)
 
 
@@ -146,8 +146,10 @@ def main() -> None:
     usual = data / "stain-reference" / "mitkovetta" / "example1.tif"
     parser.add_argument("image", nargs="?", type=Path, default=usual)
     path = parser.parse_args().image
+    if path == usual and not path.exists():
+        path = demo_slide()
     cv2.setNumThreads(1)
-    image = np.ascontiguousarray(Image.open(path).convert("RGB")) if path.exists() else demo_region()
+    image = demo_region(path) if path.suffix == ".svs" else np.ascontiguousarray(Image.open(path).convert("RGB"))
     megapixels = image.size / 3e6
     colors = len(np.unique(image.reshape(-1, 3) @ np.array([1, 256, 65536])))
     print(f"{path.name}: {image.shape[1]} x {image.shape[0]} px, {colors:,} colors; one thread, CPU time")

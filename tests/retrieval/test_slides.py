@@ -139,3 +139,15 @@ def test_a_changed_slide_is_named_and_indexed_again(slide: Path, tmp_path: Path)
     assert report.patches > first
     assert made.info()["patches"] == report.patches
     assert len(made.searcher().snapshot.source_index) == report.patches
+
+
+def test_a_slide_changed_since_it_was_indexed_is_no_longer_the_archives(tmp_path: Path) -> None:
+    from histokin.testing import slides as make
+
+    path = make.write_svs(tmp_path / "a.svs", make.tissue(900, 900, seed=1))
+    made = Archive.create(tmp_path / "archive", Recipe(encoder="color-histogram"))
+    made.index(path)
+    make.write_svs(path, make.tissue(900, 900, seed=2))
+    answer = made.search(RegionQuery(path, Region(0, 0, 224, 224)))
+    assert answer.query.source is None
+    assert answer.hits[0].distance > 0

@@ -201,3 +201,9 @@ def test_odd_file_names(tile_set: Path, tmp_path: Path) -> None:
     assert [failure.reason for failure in report.failed] == ["its name is not valid UTF-8"]
     report.failed[0].path.encode()
     assert made.search(folder / 'it\'s "q" ü.png', exclude="none").hits[0].distance <= 1e-5
+
+
+def test_excluding_an_unknown_patient_is_said(archive: Archive, tile_set: Path) -> None:
+    image = read(tile_set / "fine" / "fine_00.png")
+    assert "patient" in archive.search(image, exclude="patient").warnings[-1]
+    assert archive.search(image).warnings == ()

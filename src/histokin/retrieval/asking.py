@@ -21,7 +21,6 @@ from histokin.retrieval.queries import CaseQuery, PatchQuery, Query, RegionQuery
 from histokin.retrieval.recipe import Prepared
 from histokin.retrieval.scale import Scale, require_same_scale, scale_of
 from histokin.slides.base import Slide
-from histokin.slides.fingerprint import fingerprint
 from histokin.slides.grid import grid_patches
 from histokin.slides.reading import open_slide, require_mpp
 from histokin.slides.tissue import luminosity_fraction
@@ -203,11 +202,14 @@ class Asker:
 
     def _archived(self, path: Path) -> Source | None:
         """The archive's row of this slide or image: by path, by content, or, for a missing file, by name."""
+        if path.is_file():
+            standing = self.known.standing(path)
+            if standing.state != "changed":
+                return standing.source or self.known.like(standing.digest)
+            return self.known.like(standing.digest)
         here = self.known.at(path)
         if here is not None:
             return here
-        if path.is_file():
-            return self.known.like(fingerprint(path))
         named = [s for s in self.snapshot.sources if s.name == path.name or Path(s.name).stem == path.name]
         return named[0] if len(named) == 1 else None
 

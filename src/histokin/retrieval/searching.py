@@ -1,6 +1,7 @@
 """Answering a query: filter, exact search, aggregation, evidence."""
 
 import time
+from collections.abc import Sequence
 from typing import final
 
 import numpy as np
@@ -64,7 +65,7 @@ class Searcher:
             hits=tuple(hits),
             matches=tuple(matches),
             alike=self._alike(nearest),
-            warnings=asked.warnings,
+            warnings=asked.warnings + _not_known(asked, rules),
             seconds=time.monotonic() - began,
         )
 
@@ -172,6 +173,17 @@ class Searcher:
         value = float(np.median(nearest))
         note = Alike.of(value, own_distances(self.snapshot))
         return AlikeNote(value, note.threshold, note.percentile)
+
+
+def _not_known(asked: Asked, rules: Sequence[ExcludeRule]) -> tuple[str, ...]:
+    """A query from outside the archive has no patient or centre there to leave out: say so."""
+    if asked.own:
+        return ()
+    return tuple(
+        f"the archive does not know the query's {rule}, so nothing was left out by it; --where can, by its name"
+        for rule in rules
+        if rule in ("patient", "centre")
+    )
 
 
 def _weighted(weights: Float64[np.ndarray, "m"], distances: Float64[np.ndarray, "m s"]) -> Float64[np.ndarray, "s"]:
