@@ -1,6 +1,7 @@
 """The archive as a user meets it: a store together with its recipe."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -10,7 +11,6 @@ from histokin.archive.store import Store
 from histokin.retrieval.answer import Answer
 from histokin.retrieval.indexing import index_paths
 from histokin.retrieval.queries import (
-    CaseQuery,
     ExcludeRule,
     Options,
     PatchQuery,
@@ -182,7 +182,8 @@ def as_query(query: Query | RGB | str | Path) -> Query:
 
 
 def _bytes_under(path: Path) -> int:
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-
-
-__all__ = ["Archive", "CaseQuery", "PatchQuery", "RegionQuery", "SlideQuery", "as_query"]
+    total = 0
+    for file in path.rglob("*"):
+        with suppress(FileNotFoundError):  # a writer may be joining files meanwhile
+            total += file.stat().st_size if file.is_file() else 0
+    return total
