@@ -36,10 +36,6 @@ class Registry:
             return found
         raise self._unknown(name)
 
-    def create(self, name: str, **options: Any) -> Any:
-        """Call what is registered as ``name`` with ``options``."""
-        return self.load(name)(**options)
-
     def _plugins(self) -> dict[str, EntryPoint]:
         return {point.name: point for point in entry_points(group=f"histokin.{self.kind}s")}
 

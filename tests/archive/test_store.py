@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from histokin.archive.records import PatchBatch
+from histokin.archive.records import PATCHES, PatchBatch
 from histokin.archive.snapshot import ARRAYS
 from histokin.archive.store import Store
 from histokin.errors import ArchiveBusy, ArchiveError, ArchiveExists
@@ -152,15 +152,15 @@ def test_compact_sweeps_what_nobody_counts(store: Store, make_source: Make, make
     store.commit([make_source("a")], [make_batch([0, 0])])
     # A process killed before its slide row, and one killed before its patch table changed.
     stream = tables.PatchStream([make_batch([0])], ["dead:a"], 4)
-    tables.append(store.path / tables.PATCHES, stream, 4)
+    tables.append(store.path / PATCHES, stream, 4)
     loose = tables.PatchStream([make_batch([0])], ["loose:a"], 4)
-    uri = str(store.path / tables.PATCHES)
+    uri = str(store.path / PATCHES)
     lance.fragment.write_fragments(loose.reader(), uri, schema=tables.patch_schema(4))
     before, size = content(store), len(files(store))
     with store.writer():
         store.compact(keep=timedelta(0))
     assert content(store) == before
-    assert tables.open_table(store.path / tables.PATCHES).count_rows() == 2
+    assert tables.open_table(store.path / PATCHES).count_rows() == 2
     assert len(files(store)) < size
 
 
@@ -179,7 +179,7 @@ def test_many_small_commits_then_compact(store: Store, make_source: Make, make_b
     assert after.keys == before.keys
     assert {name: getattr(after, name).tobytes() for name in ARRAYS} == kept
     assert {name: getattr(before, name).tobytes() for name in ARRAYS} == kept
-    assert len(tables.open_table(store.path / tables.PATCHES).get_fragments()) < 10
+    assert len(tables.open_table(store.path / PATCHES).get_fragments()) < 10
     assert store.crops(np.array([399])) == [b"crop 199.0 1"]
 
 

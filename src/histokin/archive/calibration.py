@@ -24,9 +24,14 @@ FLOPS = 2e11
 @final
 @dataclass(frozen=True)
 class Alike:
-    """Where a nearest-neighbor distance stands among the archive's own."""
+    """Is there anything like the query in the archive?
 
-    value: float
+    ``value`` is the distance from the query to its nearest neighbor, ``threshold`` the distance that 95 % of the
+    archive's own patches stay below when they look for a neighbor outside their own slide, ``percentile`` where
+    ``value`` stands among those. None where there is nothing to compare with.
+    """
+
+    value: float | None
     threshold: float | None
     percentile: float | None
 
@@ -37,6 +42,11 @@ class Alike:
             return cls(value, None, None)
         threshold = float(np.percentile(own, THRESHOLD_PERCENTILE))
         return cls(value, threshold, 100.0 * float(np.searchsorted(own, value, side="right")) / len(own))
+
+    @property
+    def nothing_alike(self) -> bool:
+        """True when the nearest neighbor is farther than the threshold."""
+        return self.value is not None and self.threshold is not None and self.value > self.threshold
 
 
 def own_distances(snapshot: Snapshot, *, seed: int = 0) -> Float64[np.ndarray, "c"]:

@@ -64,15 +64,15 @@ def search(
 
 
 def exact_distances(
-    vectors: Float32[np.ndarray, "n d"], rows: Int[np.ndarray, "r"], query: Float32[np.ndarray, "d"], metric: Metric
+    vectors: Float32[np.ndarray, "n d"], rows: Int[np.ndarray, "r"], query: Float32[np.ndarray, "*#q d"], metric: Metric
 ) -> Float64[np.ndarray, "r"]:
-    """Distances of some rows to one query, in double precision."""
+    """Distances of some rows to one query, or of each row to a query of its own, in double precision."""
     picked = vectors[rows].astype(np.float64)
     asked = query.astype(np.float64)
     if metric == "euclidean":
         gaps: Float64[np.ndarray, "r"] = np.sqrt(((picked - asked) ** 2).sum(axis=1))
         return gaps
-    lengths = np.sqrt((picked**2).sum(axis=1)) * np.sqrt((asked**2).sum())
+    lengths = np.sqrt((picked**2).sum(axis=1)) * np.sqrt((asked**2).sum(axis=-1))
     cosines: np.ndarray = np.divide((picked * asked).sum(axis=1), lengths, out=np.zeros(len(picked)), where=lengths > 0)
     apart: Float64[np.ndarray, "r"] = np.maximum(1.0 - cosines, 0.0)
     return apart

@@ -6,6 +6,9 @@ from typing import Any, final
 import numpy as np
 from jaxtyping import Float32, Float64, Int32, Int64
 
+SLIDES, PATCHES = "slides.lance", "patches.lance"
+"""The two tables of a store."""
+
 
 @final
 @dataclass(frozen=True)

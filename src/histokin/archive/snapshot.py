@@ -18,8 +18,9 @@ from jaxtyping import Float32, Int32, Int64, UInt16
 
 from histokin.archive.durable import flush, write_text
 from histokin.archive.listing import pack, unpack
-from histokin.archive.records import Source
+from histokin.archive.records import PATCHES, Source
 from histokin.errors import ArchiveError
+from histokin.types import Region
 
 ARRAYS = ("vectors", "norms", "source_index", "boxes", "tissue", "flags", "starts")
 SCAN_ROWS = 8192
@@ -52,6 +53,14 @@ class Snapshot:
     tissue: Float32[np.ndarray, "n"]
     flags: UInt16[np.ndarray, "n"]
     starts: Int64[np.ndarray, "s1"]
+
+    def region(self, row: int) -> Region:
+        """Where a patch is in its source."""
+        return Region(*self.boxes[row].tolist())
+
+    def rows_of(self, source: int) -> slice:
+        """The rows of a source, given its place in ``sources``."""
+        return slice(int(self.starts[source]), int(self.starts[source + 1]))
 
     def place(self, row: int) -> tuple[str, int]:
         """Key of the commit and running number within the source: where a row is in the patch table."""
@@ -188,8 +197,8 @@ def _copy_patches(
     codes: dict[str, int] = {"": 0}
     columns = ["key", "place", "x", "y", "width", "height", "tissue", "flags", "vector"]
     filled = 0
-    with tables.reading(root / tables.PATCHES):
-        table = tables.open_table(root / tables.PATCHES)
+    with tables.reading(root / PATCHES):
+        table = tables.open_table(root / PATCHES)
         for batch in table.scanner(columns=columns, batch_size=SCAN_ROWS, batch_readahead=4).to_batches():
             filled += _place(batch, first, codes, out, dim)
     if filled != total:

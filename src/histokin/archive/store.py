@@ -21,13 +21,12 @@ from jaxtyping import Int
 from histokin._version import __version__
 from histokin.archive.durable import files_of, flush, write_text
 from histokin.archive.lock import writer_lock
-from histokin.archive.records import PatchBatch, Source
+from histokin.archive.records import PATCHES, SLIDES, PatchBatch, Source
 from histokin.archive.snapshot import Snapshot, open_snapshot
 from histokin.errors import ArchiveError, ArchiveExists, ArchiveFormat, ArchiveMissing
 
 FORMAT = 1
 ABOUT = "archive.json"
-SLIDES, PATCHES = "slides.lance", "patches.lance"
 NEWEST = (1 << 64) - 1
 """Lance names the manifest of version v by this number less v, so that the newest sorts first."""
 

@@ -18,9 +18,6 @@ os.environ.setdefault("LANCE_LOG", "error")  # or Lance warns once a query
 import lance
 import pyarrow as pa
 
-SLIDES = "slides.lance"
-PATCHES = "patches.lance"
-
 SLIDE_FIELDS = (
     ("id", pa.string()),
     ("key", pa.string()),

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, final
 
+from histokin.archive.calibration import Alike
 from histokin.retrieval.votes import count_votes, vote_margin
 from histokin.types import Hit, Region
 
@@ -24,26 +25,6 @@ class Match:
     distance: float
     region: Region
     row: int
-
-
-@final
-@dataclass(frozen=True)
-class AlikeNote:
-    """Is there anything like the query in the archive?
-
-    ``value`` is the distance from the query to its nearest neighbor (median over the query's patches),
-    ``threshold`` the distance that 95 % of the archive's own patches stay below when they look for a neighbor
-    outside their own slide, ``percentile`` where ``value`` stands among those. All None for an empty archive.
-    """
-
-    value: float | None
-    threshold: float | None
-    percentile: float | None
-
-    @property
-    def nothing_alike(self) -> bool:
-        """True when the nearest neighbor is farther than the threshold."""
-        return self.value is not None and self.threshold is not None and self.value > self.threshold
 
 
 @final
@@ -77,7 +58,7 @@ class Answer:
     recipe: dict[str, Any]
     hits: tuple[Hit, ...]
     matches: tuple[Match, ...]
-    alike: AlikeNote
+    alike: Alike
     warnings: tuple[str, ...] = field(default=())
     seconds: float = 0.0
 

@@ -160,7 +160,7 @@ class Archive:
             "labels": dict(sorted(labels.items())),
             "columns": sorted(columns),
             "counts": counts,
-            "recipe": {**self.prepared.to_dict(), "digest": self.prepared.digest},
+            "recipe": self.prepared.describe(),
             "bytes": _bytes_under(self.store.path),
             "missing_files": [source.path for source in sources if not Path(source.path).exists()],
         }

@@ -14,14 +14,14 @@ from histokin.archive.snapshot import Snapshot
 from histokin.errors import NotComparable, TooSmall, UnreadableFile, UsageError
 from histokin.retrieval.answer import QueryInfo
 from histokin.retrieval.index_images import few_pixels_warning, image_patches
-from histokin.retrieval.index_slide import find_tissue
+from histokin.retrieval.index_slide import ENCODE_BATCH, find_tissue
 from histokin.retrieval.known import Known
-from histokin.retrieval.preparing import fit_slide, spread, square, tissue_pixels
+from histokin.retrieval.preparing import chunks, fit_slide, spread, square, tissue_pixels
 from histokin.retrieval.queries import CaseQuery, PatchQuery, Query, RegionQuery, SlideQuery
 from histokin.retrieval.recipe import Prepared
 from histokin.retrieval.scale import Scale, require_same_scale, scale_of
 from histokin.slides.base import Slide
-from histokin.slides.grid import grid_patches
+from histokin.slides.grid import fitting_side, grid_patches
 from histokin.slides.reading import open_slide, require_mpp
 from histokin.slides.tissue import luminosity_fraction
 from histokin.stain.registry import map_from_dict
@@ -29,7 +29,6 @@ from histokin.types import RGB, ImageMap, Region, Vectors
 
 SAMPLE_PER_REPRESENTATIVE = 4
 """A slide outside the archive is sampled at this many patches per representative."""
-
 
 MOST_REGION_PATCHES = 256
 EDGE_SLACK = 8
@@ -94,7 +93,7 @@ class Asker:
             fitted = map_from_dict(own.appearance)
         else:
             fitted = self.prepared.appearance.fit(images)
-            note = few_pixels_warning(name, tissue_pixels(images), self.prepared.appearance.space)
+            note = few_pixels_warning(name, tissue_pixels(images), self.prepared.appearance)
             note = note or (None if fitted.status.ok else f"{name}: colors left as they are: {fitted.status.reason}")
             warnings = (note,) if note else ()
         regions = tuple(region for region, _ in patches)
@@ -134,7 +133,7 @@ class Asker:
                 path=slide.path,
             )
         grid = self.prepared.grid
-        side = grid_patches(slide.width, slide.height, require_mpp(slide), grid, path=slide.path)[0].width
+        side = fitting_side(slide.width, slide.height, require_mpp(slide), grid, path=slide.path)
         if region.width >= side and region.height >= side:
             return region, ()
         width, height = max(region.width, side), max(region.height, side)
@@ -163,11 +162,12 @@ class Asker:
         path = self._file(query.slide, own)
         with open_slide(path, mpp=query.mpp) as slide:
             require_same_scale(self.scale, scale_of(require_mpp(slide)), self.prepared.grid, path)
-            patches = find_tissue(slide, self.prepared.grid).patches
-            wanted = spread([p.region for p in patches], SAMPLE_PER_REPRESENTATIVE * query.patches)
-            fitted = self._fit(slide)
-            px = self.prepared.grid.patch_px
-            vectors = np.concatenate([self._encode([slide.read(region, px, px)], fitted) for region in wanted])
+            grid = self.prepared.grid
+            tissue = [patch.region for patch in find_tissue(slide, grid).patches]
+            wanted = spread(tissue, SAMPLE_PER_REPRESENTATIVE * query.patches)
+            fitted = fit_slide(slide, tissue, self.prepared.appearance, grid.patch_px)
+            images = (slide.read(region, grid.patch_px, grid.patch_px) for region in wanted)
+            vectors = np.concatenate([self._encode(batch, fitted) for batch in chunks(images, ENCODE_BATCH)])
             mpp = slide.mpp
         rows, weights = representatives(vectors, query.patches)
         info = QueryInfo(str(path), None, None, mpp, label, tuple(wanted[i] for i in rows))
@@ -190,11 +190,11 @@ class Asker:
     def _from_archive(self, own: Sequence[Source], name: str, patches: int, label: str | None) -> Asked:
         """Representative vectors of slides that are in the archive; nothing is read or encoded again."""
         places = {source.id: place for place, source in enumerate(self.snapshot.sources)}
-        mine = np.isin(self.snapshot.source_index, [places[source.id] for source in own])
-        rows = np.array(spread(np.flatnonzero(mine).tolist(), 16 * patches), np.int64)
+        mine = np.concatenate([np.r_[self.snapshot.rows_of(place)] for place in sorted(places[s.id] for s in own)])
+        rows = np.array(spread(mine.tolist(), 16 * patches), np.int64)
         vectors = np.asarray(self.snapshot.vectors[rows], np.float32)
         chosen, weights = representatives(vectors, patches)
-        regions = tuple(Region(*map(int, self.snapshot.boxes[rows[i]])) for i in chosen)
+        regions = tuple(self.snapshot.region(int(rows[i])) for i in chosen)
         slides = tuple(self.snapshot.sources[self.snapshot.source_index[rows[i]]].path for i in chosen)
         source = own[0].path if len(own) == 1 else None
         info = QueryInfo(name, source, None, own[0].mpp, label, regions, slides)
@@ -204,9 +204,8 @@ class Asker:
         """The archive's row of this slide or image: by path, by content, or, for a missing file, by name."""
         if path.is_file():
             standing = self.known.standing(path)
-            if standing.state != "changed":
-                return standing.source or self.known.like(standing.digest)
-            return self.known.like(standing.digest)
+            here = standing.source if standing.state != "changed" else None
+            return here or self.known.like(standing.digest)
         here = self.known.at(path)
         if here is not None:
             return here

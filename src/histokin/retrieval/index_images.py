@@ -5,17 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-import numpy as np
-
-from histokin.archive.records import PatchBatch, Source
+from histokin.archive.records import Source
 from histokin.archive.store import Store
 from histokin.errors import InputError, NoTissue, TooSmall
-from histokin.retrieval.index_slide import ENCODE_BATCH, make_batch
+from histokin.retrieval.index_slide import encoded
 from histokin.retrieval.preparing import (
     FEW_TISSUE_PIXELS,
     FIT_SAMPLE,
     Ready,
-    chunks,
     fast_form,
     jpeg,
     spread,
@@ -29,6 +26,7 @@ from histokin.slides.base import Slide
 from histokin.slides.grid import Grid, grid_patches
 from histokin.slides.reading import open_slide
 from histokin.slides.tissue import is_blank, luminosity_fraction
+from histokin.stain.base import Appearance
 from histokin.types import RGB, ImageMap, Region
 
 BATCH = 512
@@ -87,6 +85,8 @@ def fit_folder(
 
     Images that cannot be used are left out here and reported when their own turn comes.
     """
+    if not prepared.appearance.looks_at_source:
+        return prepared.appearance.fit([]), 0
     sample: list[RGB] = []
     for path in spread(paths, FIT_SAMPLE):
         try:
@@ -97,9 +97,9 @@ def fit_folder(
     return prepared.appearance.fit(sample), tissue_pixels(sample)
 
 
-def few_pixels_warning(name: str, pixels: int, space: str) -> str | None:
-    """A warning where a fit rests on little tissue; nothing is fitted in the raw space."""
-    if pixels >= FEW_TISSUE_PIXELS or space == "raw":
+def few_pixels_warning(name: str, pixels: int, appearance: Appearance) -> str | None:
+    """A warning where a fit rests on little tissue, if it rests on any."""
+    if pixels >= FEW_TISSUE_PIXELS or not appearance.looks_at_source:
         return None
     return f"{name}: its stain was fitted on {pixels} tissue pixels only; colors may be off"
 
@@ -134,7 +134,7 @@ def index_images(
                 yield len(sources) - 1, _ready(region, picture, mapped, prepared)
 
     # Encoded before the commit begins, so that the rows to commit are known; vectors and crops are small.
-    batches = list(_batches(ready(), prepared, progress))
+    batches = list(encoded(ready(), prepared, progress))
     if sources:
         store.commit(sources, batches)
     return sources
@@ -162,12 +162,3 @@ def _read(
 def _ready(region: Region, picture: RGB, mapped: ImageMap, prepared: Prepared) -> Ready:
     crop = jpeg(picture) if prepared.crops else None
     return Ready(region, mapped(picture), crop, luminosity_fraction(picture), ())
-
-
-def _batches(ready: Iterator[tuple[int, Ready]], prepared: Prepared, progress: Progress) -> Iterator[PatchBatch]:
-    for batch in chunks(ready, ENCODE_BATCH):
-        items = [item for _, item in batch]
-        vectors = prepared.encoder.encode([item.image for item in items])
-        places = np.array([place for place, _ in batch], np.int32)
-        yield make_batch(items, vectors, places, crops=prepared.crops)
-        progress.advance(len(batch))

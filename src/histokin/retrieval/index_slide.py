@@ -1,6 +1,6 @@
 """Indexing one slide: one transaction, its patches streamed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -14,6 +14,7 @@ from histokin.errors import BadPixels, NoTissue
 from histokin.retrieval.preparing import Ready, chunks, fast_form, fit_slide, in_order, jpeg, ready_patch
 from histokin.retrieval.recipe import Prepared
 from histokin.retrieval.report import Progress
+from histokin.retrieval.scale import Scale, require_same_scale
 from histokin.retrieval.sources import THUMBNAIL_PX, Described, make_source
 from histokin.slides.base import Slide
 from histokin.slides.grid import Grid, grid_patches, keep_tissue
@@ -60,12 +61,17 @@ def index_slide(
     digest: str,
     said: Described,
     *,
+    archived: Scale | None,
     threads: int,
     progress: Progress,
 ) -> Source:
-    """Read, fit, encode and commit one slide; returns its row. Raises an ``InputError`` if it cannot be used."""
+    """Read, fit, encode and commit one slide; returns its row.
+
+    Raises an ``InputError`` if it cannot be used, ``NotComparable`` beside patches of unknown scale (``archived``).
+    """
     with open_slide(path, mpp=said.mpp) as slide:
         grid = prepared.grid
+        require_same_scale(archived, "known", grid, path)
         tissue = find_tissue(slide, grid)
         progress.begin(path.name, len(tissue.patches))
         regions = [patch.region for patch in tissue.patches]
@@ -89,7 +95,7 @@ def index_slide(
 
         ready = _counted(in_order(work, tissue.patches, threads=threads), counts)
         # The row's counts are complete once the last patch is taken: the store writes the row after them.
-        store.commit([source], encoded(ready, prepared, progress))
+        store.commit([source], encoded(((0, item) for item in ready), prepared, progress))
         return source
 
 
@@ -112,11 +118,13 @@ def _counted(results: Iterator[Ready | BadPixels], counts: dict[str, int]) -> It
         )
 
 
-def encoded(ready: Iterator[Ready], prepared: Prepared, progress: Progress) -> Iterator[PatchBatch]:
-    """Vectors for ready patches of one source, a batch at a time."""
+def encoded(ready: Iterable[tuple[int, Ready]], prepared: Prepared, progress: Progress) -> Iterator[PatchBatch]:
+    """Vectors for ready patches, a batch at a time; each comes with the place of its source in the commit."""
     for batch in chunks(ready, ENCODE_BATCH):
-        vectors = prepared.encoder.encode([item.image for item in batch])
-        yield make_batch(batch, vectors, np.zeros(len(batch), np.int32), crops=prepared.crops)
+        items = [item for _, item in batch]
+        vectors = prepared.encoder.encode([item.image for item in items])
+        places = np.array([place for place, _ in batch], np.int32)
+        yield make_batch(items, vectors, places, crops=prepared.crops)
         progress.advance(len(batch))
 
 

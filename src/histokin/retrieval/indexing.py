@@ -25,7 +25,6 @@ from histokin.retrieval.scale import Scale, archive_scale, require_same_scale, s
 from histokin.retrieval.sources import Described, Describer
 from histokin.slides.discover import ImageFolder, discover
 from histokin.slides.labels import Labels
-from histokin.slides.reading import open_slide
 from histokin.stain.registry import map_from_dict
 from histokin.types import ImageMap
 
@@ -91,19 +90,17 @@ class Indexer:
         said = self.describer.describe(path, None)
         if standing.source is not None and standing.state != "changed":
             return self._already(standing, standing.source, path, said)
-        with open_slide(path, mpp=said.mpp) as slide:
-            require_same_scale(self.scale, "known", self.prepared.grid, path)
-            mpp = slide.mpp
         source = index_slide(
             self.store,
             self.prepared,
             path,
             standing.digest,
             said,
+            archived=self.scale,
             threads=self.threads,
             progress=self.progress,
         )
-        self.scale = scale_of(mpp)
+        self.scale = scale_of(source.mpp)
         self._added([source], {str(path)} if standing.state == "changed" else set())
         if source.counts["bad"]:
             self.report.warnings.append(f"{path}: {source.counts['bad']} patches do not decode and were left out")
@@ -145,7 +142,7 @@ class Indexer:
         if before is not None:
             return map_from_dict(before.appearance), before.appearance
         fitted, pixels = fit_folder(folder.images, lambda path: self.describer.describe(path, None), self.prepared)
-        warning = few_pixels_warning(group, pixels, self.prepared.appearance.space)
+        warning = few_pixels_warning(group, pixels, self.prepared.appearance)
         if warning:
             self.report.warnings.append(warning)
         if not fitted.status.ok:

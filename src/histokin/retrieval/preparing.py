@@ -71,6 +71,8 @@ class Ready:
 
 def fit_slide(slide: Slide, regions: Sequence[Region], appearance: Appearance, px: int) -> ImageMap:
     """Fit the appearance on a sample of a slide's patches; places that do not decode are left out of it."""
+    if not appearance.looks_at_source:
+        return appearance.fit([])
     sample: list[RGB] = []
     for region in spread(regions, FIT_SAMPLE):
         try:

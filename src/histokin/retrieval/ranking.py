@@ -49,9 +49,9 @@ def allowed_rows(snapshot: Snapshot, asked: Asked, sources: Flags, rules: Sequen
     whole = (asked.info.region,) if asked.info.region is not None else asked.info.patches
     if "overlap" in rules and asked.own:
         own = {source.id for source in asked.own}
-        places = [place for place, source in enumerate(snapshot.sources) if source.id in own]
-        mine = np.flatnonzero(np.isin(snapshot.source_index, places))
-        rows[mine[_overlapping(snapshot.boxes[mine], whole)]] = False
+        for place in (place for place, source in enumerate(snapshot.sources) if source.id in own):
+            mine = snapshot.rows_of(place)
+            rows[mine] &= ~_overlapping(snapshot.boxes[mine], whole)
     return rows
 
 
@@ -69,8 +69,8 @@ def choose(snapshot: Snapshot, rows: Sequence[int], distances: Sequence[float], 
     taken: set[str] = set()
     for row, distance in zip(rows, distances, strict=True):
         source = snapshot.sources[int(snapshot.source_index[row])]
-        region = Region(*map(int, snapshot.boxes[row]))
-        key = _group(source, options)
+        region = snapshot.region(row)
+        key = group_key(source, options.one_per)
         if key in taken or _beside_a_hit(source, region, hits, options.min_separation):
             continue
         if key is not None:
@@ -91,10 +91,6 @@ def group_key(source: Source, one_per: str | None) -> str | None:
     if one_per == "patient":
         return source.columns.get("patient") or source.id
     return source.id if one_per == "slide" else None
-
-
-def _group(source: Source, options: Options) -> str | None:
-    return group_key(source, options.one_per)
 
 
 def _beside_a_hit(source: Source, region: Region, hits: Sequence[Hit], separation: float) -> bool:

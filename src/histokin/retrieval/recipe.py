@@ -68,6 +68,10 @@ class Prepared:
         text = json.dumps(self.to_dict(), sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
+    def describe(self) -> dict[str, Any]:
+        """The recipe and its digest, JSON-ready, for people and programs that read answers."""
+        return {**self.to_dict(), "digest": self.digest}
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; :meth:`from_dict` builds the same parts again."""
         spec = self.encoder.spec

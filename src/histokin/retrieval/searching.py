@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from typing import final
 
 import numpy as np
@@ -12,13 +13,13 @@ from histokin.archive.exact import exact_distances, nearest_per_group, search
 from histokin.archive.snapshot import Snapshot
 from histokin.archive.store import Store
 from histokin.errors import UsageError
-from histokin.retrieval.answer import AlikeNote, Answer, Match
+from histokin.retrieval.answer import Answer, Match
 from histokin.retrieval.asking import Asked, Asker
 from histokin.retrieval.queries import CaseQuery, ExcludeRule, Options, Query, SlideQuery
 from histokin.retrieval.ranking import allowed_rows, allowed_sources, choose, group_key, make_hit
 from histokin.retrieval.recipe import Prepared
 from histokin.retrieval.scale import archive_scale
-from histokin.types import Hit, Region
+from histokin.types import Hit
 
 MATCHES_PER_SLIDE = 8
 """Pairs of patches shown as the reason why a whole slide was found."""
@@ -44,7 +45,11 @@ class Searcher:
 
     def warm_up(self) -> None:
         """Do now what the first search would have to: the view exists, its own distances are measured and kept."""
-        own_distances(self.snapshot)
+        _ = self._own_distances
+
+    @cached_property
+    def _own_distances(self) -> Float64[np.ndarray, "c"]:
+        return own_distances(self.snapshot)
 
     def search(self, query: Query, options: Options) -> Answer:
         """Ranked hits for a query; see :class:`~histokin.retrieval.queries.Options`."""
@@ -61,7 +66,7 @@ class Searcher:
         return Answer(
             kind=query.kind,
             query=asked.info,
-            recipe={**self.prepared.to_dict(), "digest": self.prepared.digest},
+            recipe=self.prepared.describe(),
             hits=tuple(hits),
             matches=tuple(matches),
             alike=self._alike(nearest),
@@ -121,7 +126,7 @@ class Searcher:
         # Single precision finds the slides worth measuring; these are measured exactly.
         for place in np.argsort(score, kind="stable")[: 4 * options.k + 16]:
             if np.isfinite(score[place]):
-                distances[:, place] = self._exactly(asked, rows[:, place])
+                distances[:, place] = exact_distances(snapshot.vectors, rows[:, place], asked.vectors, snapshot.metric)
         score = _weighted(asked.weights, distances)
         hits: list[Hit] = []
         matches: list[Match] = []
@@ -140,13 +145,6 @@ class Searcher:
         allowed = distances[:, sources]
         return hits, matches, allowed.min(axis=1) if allowed.size else np.empty(0)
 
-    def _exactly(self, asked: Asked, rows: Int64[np.ndarray, "m"]) -> Float64[np.ndarray, "m"]:
-        """Distance of each query vector to its row."""
-        pairs = zip(asked.vectors, rows, strict=True)
-        vectors, metric = self.snapshot.vectors, self.snapshot.metric
-        measured = [exact_distances(vectors, np.array([row]), query, metric)[0] for query, row in pairs]
-        return np.array(measured, np.float64)
-
     def _reasons(
         self,
         hit: Hit,
@@ -161,18 +159,17 @@ class Searcher:
             if row in seen:
                 continue
             seen.add(row)
-            region = Region(*map(int, self.snapshot.boxes[row]))
+            region = self.snapshot.region(row)
             matches.append(Match(int(query), hit.rank, float(distances[query]), region, row))
             if len(matches) == MATCHES_PER_SLIDE:
                 break
         return matches
 
-    def _alike(self, nearest: Float64[np.ndarray, "m"]) -> AlikeNote:
+    def _alike(self, nearest: Float64[np.ndarray, "m"]) -> Alike:
+        """The median over the query's patches, held against the archive's own distances."""
         if not len(nearest):
-            return AlikeNote(None, None, None)
-        value = float(np.median(nearest))
-        note = Alike.of(value, own_distances(self.snapshot))
-        return AlikeNote(value, note.threshold, note.percentile)
+            return Alike(None, None, None)
+        return Alike.of(float(np.median(nearest)), self._own_distances)
 
 
 def _not_known(asked: Asked, rules: Sequence[ExcludeRule]) -> tuple[str, ...]:

@@ -91,28 +91,22 @@ def grid_patches(
     UsageError
         the region lies outside the slide.
     """
-    if slide_mpp / grid.mpp > MAX_UPSAMPLING:
-        raise TooCoarse(
-            f"its pixels span {slide_mpp:.4g} µm, more than {MAX_UPSAMPLING:g} times the {grid.mpp:.4g} µm of the grid",
-            remedy=f"Use a coarser grid, for example --grid-mpp {slide_mpp:.4g}",
-            path=path,
-        )
+    _require_resolution(slide_mpp, grid, path)
     area = _within(slide_width, slide_height, region, path)
     side = grid.side(slide_mpp)
+    _require_room(area, side, grid, whole=region is None, path=path)
     step = max(1.0, side * (1 - grid.overlap))
     columns = _origins(area.width, side, step, centered)
     rows = _origins(area.height, side, step, centered)
-    if not columns or not rows:
-        what = "the region" if region else "the picture"
-        raise TooSmall(
-            f"{what} is {area.width} x {area.height} pixels, and one patch of {grid.patch_px} pixels at "
-            f"{grid.mpp:.4g} µm/px takes {side} x {side}",
-            remedy="Use smaller patches with --patch-px or a finer grid with --grid-mpp"
-            if region is None
-            else "Draw a larger region",
-            path=path,
-        )
     return [Region(area.x + x, area.y + y, side, side) for y in rows for x in columns]
+
+
+def fitting_side(slide_width: int, slide_height: int, slide_mpp: float, grid: Grid, *, path: Path | None = None) -> int:
+    """Side of a patch in level-0 pixels, of a slide that at least one fits; else raises as :func:`grid_patches`."""
+    _require_resolution(slide_mpp, grid, path)
+    side = grid.side(slide_mpp)
+    _require_room(Region(0, 0, slide_width, slide_height), side, grid, whole=True, path=path)
+    return side
 
 
 def keep_tissue(regions: list[Region], mask: TissueMask, slide_mpp: float, grid: Grid) -> tuple[list[Patch], Counts]:
@@ -139,6 +133,27 @@ def keep_tissue(regions: list[Region], mask: TissueMask, slide_mpp: float, grid:
         patches.append(Patch(regions[i], round(float(tissue[i]), 4), flags))
     counts["fold"] = sum("fold" in patch.flags for patch in patches)
     return patches, counts
+
+
+def _require_resolution(slide_mpp: float, grid: Grid, path: Path | None) -> None:
+    if slide_mpp / grid.mpp > MAX_UPSAMPLING:
+        raise TooCoarse(
+            f"its pixels span {slide_mpp:.4g} µm, more than {MAX_UPSAMPLING:g} times the {grid.mpp:.4g} µm of the grid",
+            remedy=f"Use a coarser grid, for example --grid-mpp {slide_mpp:.4g}",
+            path=path,
+        )
+
+
+def _require_room(area: Region, side: int, grid: Grid, *, whole: bool, path: Path | None) -> None:
+    if min(area.width, area.height) < side:
+        raise TooSmall(
+            f"{'the picture' if whole else 'the region'} is {area.width} x {area.height} pixels, and one patch of "
+            f"{grid.patch_px} pixels at {grid.mpp:.4g} µm/px takes {side} x {side}",
+            remedy="Use smaller patches with --patch-px or a finer grid with --grid-mpp"
+            if whole
+            else "Draw a larger region",
+            path=path,
+        )
 
 
 def _within(width: int, height: int, region: Region | None, path: Path | None) -> Region:

@@ -15,6 +15,9 @@ class Appearance(ABC):
 
     name: str
 
+    looks_at_source: bool = True
+    """False where :meth:`fit` gives the same map whatever it is shown: nobody need read a sample for it."""
+
     @property
     @abstractmethod
     def space(self) -> str:

@@ -14,6 +14,7 @@ class NoNormalizer(Appearance):
     """Leaves every image as it is. Takes no target."""
 
     name = "none"
+    looks_at_source = False
 
     def __init__(self, target: object = None) -> None:
         if target is not None:

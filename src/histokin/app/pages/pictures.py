@@ -88,9 +88,9 @@ class Album:
 
     def _from_crops(self, source: Source, region: Region, boxes: Sequence[Region]) -> Picture | None:
         """Put together the stored crops of the patches in view."""
-        place = self._places[source.path]
-        rows = np.flatnonzero(self.snapshot.source_index == place)
-        rows = np.array([r for r in rows if Region(*map(int, self.snapshot.boxes[r])).overlaps(region)], np.int64)
+        mine = self.snapshot.rows_of(self._places[source.path])
+        near = (row for row in range(mine.start, mine.stop) if self.snapshot.region(row).overlaps(region))
+        rows = np.fromiter(near, np.int64)
         crops = self.store.crops(rows, self.snapshot) if len(rows) else []
         if not any(crops):
             return None
@@ -98,8 +98,7 @@ class Album:
         canvas = np.full((round(region.height * scale), round(region.width * scale), 3), EMPTY, np.uint8)
         for row, crop in zip(rows, crops, strict=True):
             if crop:
-                box = Region(*map(int, self.snapshot.boxes[row]))
-                _paste(canvas, _decode(crop), box, region, scale)
+                _paste(canvas, _decode(crop), self.snapshot.region(int(row)), region, scale)
         return as_picture(outline(canvas, region, boxes), "from stored crops")
 
 
