@@ -114,6 +114,11 @@ class ImageMap(ABC):
         """How the fit went."""
         return Status()
 
+    @property
+    def looks_around(self) -> bool:
+        """True where a pixel's answer depends on its neighbors, so that tiles cut from an image show their edges."""
+        return False
+
     @abstractmethod
     def apply(self, image: Image) -> tuple[Image, Status]:
         """The mapped image (a new array, or the input itself where unchanged) and the status of this call."""
@@ -148,6 +153,10 @@ class Chain(ImageMap):
     @property
     def status(self) -> Status:
         return next((m.status for m in self.maps if not m.status.ok), Status())
+
+    @property
+    def looks_around(self) -> bool:
+        return any(m.looks_around for m in self.maps)
 
     def apply(self, image: Image) -> tuple[Image, Status]:
         worst = Status()

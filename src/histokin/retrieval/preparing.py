@@ -27,6 +27,7 @@ CROP_PX = 160
 CROP_QUALITY = 80
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:
@@ -99,28 +100,28 @@ def ready_patch(slide: Slide, patch: Patch, fitted: ImageMap, *, px: int, mpp: f
     return Ready(patch.region, fitted(image), jpeg(image) if crops else None, patch.tissue, flags)
 
 
-def in_order(
-    work: Callable[[Patch], Ready], patches: Iterable[Patch], *, threads: int, window: int = 96
-) -> Iterator[Ready | BadPixels]:
+def in_order(work: Callable[[T], R], items: Iterable[T], *, threads: int, window: int = 96) -> Iterator[R | BadPixels]:
     """Run ``work`` on a few threads and yield its results in order, at most ``window`` of them in memory.
 
     A place that does not decode comes out as the error instead of ending the run; anything else is raised.
     """
     with ThreadPoolExecutor(threads, thread_name_prefix="histokin-read") as pool:
-        waiting: deque[Future[Ready]] = deque()
+        waiting: deque[Future[R]] = deque()
         try:
-            for patch in patches:
-                waiting.append(pool.submit(work, patch))
+            for item in items:
+                waiting.append(pool.submit(work, item))
                 if len(waiting) >= window:
-                    yield _result(waiting.popleft())
+                    first = _result(waiting.popleft())
+                    yield first
             while waiting:
-                yield _result(waiting.popleft())
+                first = _result(waiting.popleft())
+                yield first
         finally:
             for future in waiting:
                 future.cancel()
 
 
-def _result(future: "Future[Ready]") -> Ready | BadPixels:
+def _result(future: Future[R]) -> R | BadPixels:
     try:
         return future.result()
     except BadPixels as error:

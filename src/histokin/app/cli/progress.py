@@ -1,4 +1,4 @@
-"""Progress of an indexing run, on stderr: a bar on a terminal, a line now and then in a log."""
+"""Progress of a run, on stderr: a bar on a terminal, a line now and then in a log."""
 
 import sys
 import time
@@ -14,9 +14,10 @@ LOG_EVERY_S = 10.0
 
 @final
 class Bar:
-    """Two bars: inputs of the run, patches of the slide at hand."""
+    """Two bars: inputs of the run, patches of the slide at hand (or what ``unit`` calls them)."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
         columns = (
             TextColumn("{task.description:<32.32}"),
             BarColumn(),
@@ -48,7 +49,7 @@ class Bar:
     def advance(self, patches: int) -> None:
         """So many patches are encoded."""
         self._done += patches
-        rate = f"{self._done / (time.monotonic() - self._began):.0f} patches/s"
+        rate = f"{self._done / (time.monotonic() - self._began):.0f} {self._unit}/s"
         self._bars.update(self._patches, advance=patches, rate=rate)
 
     def finish(self, name: str, items: int, outcome: str) -> None:
@@ -60,7 +61,8 @@ class Bar:
 class Log:
     """A line every ten seconds, for logs and pipes."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
         self._items = self._finished = self._patches = 0
         self._began = self._last = time.monotonic()
 
@@ -85,7 +87,7 @@ class Log:
             self._last = now
             rate = self._patches / (now - self._began)
             click.echo(
-                f"{self._finished}/{self._items} inputs, {self._patches} patches, {rate:.0f} patches/s",
+                f"{self._finished}/{self._items} inputs, {self._patches} {self._unit}, {rate:.0f} {self._unit}/s",
                 err=True,
             )
 
@@ -94,6 +96,6 @@ class Log:
         self._finished += items
 
 
-def watch() -> Bar | Log:
+def watch(unit: str = "patches") -> Bar | Log:
     """The progress that suits where stderr goes."""
-    return Bar() if sys.stderr.isatty() else Log()
+    return Bar(unit) if sys.stderr.isatty() else Log(unit)
