@@ -1,20 +1,14 @@
 """Macenko: stain vectors at the extreme angles of the plane that tissue densities lie in."""
 
-from collections.abc import Mapping
-from os import PathLike
-from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 
-from histokin.errors import UsageError
-from histokin.stain.base import Appearance
-from histokin.stain.masks import RULES
+from histokin.stain.masks import RULES, by_density
 from histokin.stain.optical_density import WHITE, OpticalDensity
-from histokin.stain.options import choice, number, refuse_if, space
-from histokin.stain.pixels import pool, read_image, rgb
+from histokin.stain.options import choice, number
 from histokin.stain.two_stain import Densities, StainModel, Stains, TwoStainFit
-from histokin.types import ImageMap, Images, Status
+from histokin.stain.two_stain_appearance import TwoStainAppearance
 
 DEFAULT_TARGET = StainModel((0.5626, 0.7201, 0.4062), (0.2159, 0.8012, 0.5581), (1.9705, 1.0308))
 """The reference that Macenko ports have shared since the first public one."""
@@ -41,12 +35,12 @@ def stain_vectors(tissue: Densities, alpha: float | int = 1.0) -> Stains:
 
 
 @final
-class Macenko(Appearance):
+class Macenko(TwoStainAppearance):
     """Macenko's normalizer, with the parameters of the common port; agrees with torchstain within one grey level.
 
     Parameters
     ----------
-    target : RGB array, image path, ``{"hematoxylin", "eosin", "p99"}``, or None for :data:`DEFAULT_TARGET`.
+    target : see :class:`TwoStainAppearance`; None for :data:`DEFAULT_TARGET`.
     io : intensity of unstained light (grey levels); beta : optical density below which a pixel is background;
     alpha : percent of angles left out at either end; percentile : of the concentrations that is matched;
     od : convention of optical density; rule : of the tissue mask.
@@ -56,6 +50,8 @@ class Macenko(Appearance):
     """
 
     name = "macenko"
+    USUAL = USUAL
+    DEFAULT = DEFAULT_TARGET
 
     def __init__(
         self,
@@ -69,10 +65,9 @@ class Macenko(Appearance):
         rule: str = "all_above",
         strict: bool = False,
     ) -> None:
-        self._strict = strict
         mode = choice("od", od, tuple(WHITE))
         density = OpticalDensity(mode, None if io is None else number("io", io, 1, 512))
-        self._options: dict[str, Any] = {
+        options: dict[str, Any] = {
             "io": density.white,
             "beta": number("beta", beta, 0, 5),
             "alpha": number("alpha", alpha, 0, 49),
@@ -80,40 +75,10 @@ class Macenko(Appearance):
             "od": mode,
             "rule": choice("rule", rule, RULES),
         }
-        options = self._options
-        self._fit = TwoStainFit(
+        fit = TwoStainFit(
             density,
             lambda tissue: stain_vectors(tissue, options["alpha"]),
-            options["beta"],
-            options["rule"],
+            by_density(options["beta"], options["rule"]),
             options["percentile"],
         )
-        self.target = self._model_of(target)
-
-    def _model_of(self, target: object) -> StainModel:
-        if target is None:
-            return DEFAULT_TARGET
-        if isinstance(target, Mapping):
-            return StainModel.from_dict(target)
-        path = Path(target) if isinstance(target, (str, PathLike)) else None
-        model = self._fit.model(pool([read_image(path) if path else rgb(target)]))
-        if isinstance(model, Status):
-            raise UsageError(
-                f"the target image has no two stains to take over: {model.reason}",
-                path=path,
-                remedy="Choose an image full of tissue that shows both stains",
-            )
-        return model
-
-    @property
-    def space(self) -> str:
-        return space(self.name, self.target.to_dict(), self._options, USUAL)
-
-    def fit(self, images: Images) -> ImageMap:
-        fitted = self._fit.fit(images, self.space, self.target)
-        refuse_if(self._strict, fitted.status)
-        return fitted
-
-    def to_dict(self) -> dict[str, Any]:
-        options = {**self._options, "strict": self._strict}
-        return {"name": self.name, "options": options, "target": self.target.to_dict()}
+        super().__init__(target, fit, options, strict=strict)

@@ -1,5 +1,7 @@
 """Which pixels are tissue, for fitting. Too few of them is a status, not an exception."""
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Bool, Float64, UInt8
 
@@ -13,6 +15,19 @@ MINIMUM = 100
 """Tissue pixels below which nothing is estimated."""
 
 RULES = ("all_above", "mean_above", "any_above")
+
+TissueRule = Callable[[UInt8[np.ndarray, "n 3"], Float64[np.ndarray, "n 3"]], Bool[np.ndarray, "n"]]
+"""Levels and densities of pixels to a mask of those that are tissue."""
+
+
+def by_density(beta: float | int, rule: str = "all_above") -> TissueRule:
+    """The rule of :func:`density_mask`."""
+    return lambda _, density: density_mask(density, beta, rule)
+
+
+def by_luminosity(threshold: float = LUMINOSITY) -> TissueRule:
+    """The rule of :func:`luminosity_mask`."""
+    return lambda pixels, _: luminosity_mask(pixels, threshold)
 
 
 def luminosity_mask(pixels: UInt8[np.ndarray, "*shape 3"], threshold: float = LUMINOSITY) -> Bool[np.ndarray, "*shape"]:

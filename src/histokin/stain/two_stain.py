@@ -14,7 +14,7 @@ from jaxtyping import Float64
 from histokin.errors import UsageError
 from histokin.stain.color_map import ColorMap, Product
 from histokin.stain.density_map import DensityMatrix
-from histokin.stain.masks import density_mask, enough
+from histokin.stain.masks import TissueRule, enough
 from histokin.stain.optical_density import OpticalDensity
 from histokin.stain.options import DECIMALS, numbers
 from histokin.stain.pixels import Pixels, pool
@@ -150,20 +150,20 @@ class TwoStainFit:
     ----------
     density : convention of optical density.
     estimate : tissue densities "n 3" to a 3x2 matrix of unit columns, hematoxylin first.
-    beta, rule : the tissue mask (see :func:`~histokin.stain.masks.density_mask`).
+    tissue : which pixels are tissue, told from their levels "n 3" and densities "n 3"
+        (:func:`~histokin.stain.masks.by_density`, :func:`~histokin.stain.masks.by_luminosity`).
     percentile : of the concentrations of all pixels, background included, as the published codes take it.
     """
 
     density: OpticalDensity
     estimate: Callable[[Densities], Stains]
-    beta: float = 0.15
-    rule: str = "all_above"
+    tissue: TissueRule
     percentile: float = 99.0
 
     def model(self, pixels: Pixels) -> StainModel | Status:
         """The stains of some pixels, or the status that says why there are none to estimate."""
         densities = self.density.forward(pixels)
-        tissue = densities[density_mask(densities, self.beta, self.rule)]
+        tissue = densities[self.tissue(pixels, densities)]
         status = enough(len(tissue))
         if not status.ok:
             return status
