@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+from histokin.errors import UsageError
 from histokin.retrieval.normalizing import normalize_paths
 from histokin.slides.reading import open_slide
 from histokin.stain.registry import normalizer
@@ -63,3 +65,36 @@ def test_a_tile_that_does_not_decode_is_white_and_told(slide: Path, tmp_path: Pa
     assert done.written
     assert "do not decode" in done.failed[0].reason
     assert (copy > 250).all(axis=2).mean() > 0.05
+
+
+def test_two_inputs_of_one_name_are_not_written_over_each_other(tile_set: Path, tmp_path: Path) -> None:
+    done = normalize_paths([tile_set], tmp_path / "a", normalizer("none"))
+    assert not done.failed
+    folder = Path(done.written[0]).parent
+    for place in ("one", "two"):
+        (tmp_path / place / "x").mkdir(parents=True)
+        (tmp_path / place / "x" / "tile.png").write_bytes(Path(done.written[0]).read_bytes())
+    both = normalize_paths([tmp_path / "one", tmp_path / "two"], tmp_path / "b", normalizer("none"))
+    assert len(both.written) == 1
+    assert "would replace that of" in both.failed[0].reason
+    with pytest.raises(UsageError, match="cannot be written"):
+        normalize_paths([tmp_path / "one"], folder / Path(done.written[0]).name, normalizer("none"))
+
+
+def test_a_blank_image_is_kept_and_named_unless_the_published_way_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    cv2.imwrite(str(tmp_path / "in" / "blank.png"), np.full((64, 64, 3), 250, np.uint8))
+    kept = normalize_paths([tmp_path / "in"], tmp_path / "a", normalizer("macenko"), each=True)
+    assert len(kept.written) == 1
+    assert "tissue pixels" in kept.unchanged[0][1]
+    skipped = normalize_paths([tmp_path / "in"], tmp_path / "b", normalizer("macenko"), each=True, legacy_skip=True)
+    assert not skipped.written
+    assert not skipped.unchanged
+
+
+def test_a_copy_never_replaces_its_slide(slide: Path, tmp_path: Path) -> None:
+    first = Path(normalize_paths([slide], tmp_path / "out", normalizer("none")).written[0])
+    before = first.read_bytes()
+    again = normalize_paths([first], tmp_path / "out", normalizer("macenko"))
+    assert "would replace it" in again.failed[0].reason
+    assert first.read_bytes() == before

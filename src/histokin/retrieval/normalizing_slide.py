@@ -8,7 +8,7 @@ from typing import final
 
 import numpy as np
 
-from histokin.errors import BadPixels
+from histokin.errors import BadPixels, InputError
 from histokin.retrieval.index_slide import find_tissue
 from histokin.retrieval.preparing import fast_form, fit_slide, in_order
 from histokin.retrieval.report import Progress
@@ -46,9 +46,14 @@ def fit_whole_slide(slide: Slide, appearance: Appearance) -> ImageMap:
     return fit_slide(slide, regions, appearance, grid.patch_px)
 
 
+def copy_name(path: Path) -> str:
+    """What the copy of a slide is called."""
+    return path.name.removesuffix(path.suffix).removesuffix(".ome") + ENDING
+
+
 def normalize_slide(
     path: Path,
-    out: Path,
+    target: Path,
     appearance: Appearance,
     *,
     mpp: float | None,
@@ -56,7 +61,7 @@ def normalize_slide(
     quality: int,
     progress: Progress,
 ) -> SlideCopy:
-    """Write ``out/<name>.ome.tif`` at the full resolution of the slide, with smaller levels.
+    """Write ``target`` (OME-TIFF) at the full resolution of the slide, with smaller levels.
 
     A copy that an earlier run made of the same bytes into the same space is kept as it is. Label and macro
     images and the vendor's metadata are not copied.
@@ -64,13 +69,14 @@ def normalize_slide(
     Raises
     ------
     InputError
-        the slide cannot be used, or nowhere decodes.
+        the slide cannot be used, or nowhere decodes, or is the target itself.
     UsageError
         the copy cannot be written.
     """
-    target = out / f"{path.name.removesuffix(path.suffix)}{ENDING}"
     note = json.dumps({"histokin": {"space": appearance.space, "source": fingerprint(path), "quality": quality}})
-    if target.exists() and target.resolve() != path.resolve() and description_of(target) == note:
+    if target.exists() and target.samefile(path):
+        raise InputError("its copy would replace it", remedy="Choose another --out", path=path)
+    if target.exists() and description_of(target) == note:
         return SlideCopy(target, Status(), kept=True)
     with open_slide(path, mpp=mpp) as slide:
         require_mpp(slide)
