@@ -49,14 +49,6 @@ def test_average_precision_at_k() -> None:
     assert ranking.average_precision_at_k(HITS, TRUTH, np.array([0, 0, 0]), 5)[1] == 0
 
 
-def test_macro_f1() -> None:
-    truth, predicted = np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 1, 2])
-    # F1: 2/3 for 0 (TP 1, FN 1), 2/3 for 1 (TP 2, FP 1, FN 1), 0 for 2.
-    assert ranking.macro_f1(truth, predicted) == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
-    assert ranking.macro_f1(truth, truth) == 1
-    assert ranking.macro_f1(np.array([], dtype=int), np.array([], dtype=int)) == 0
-
-
 def test_chance() -> None:
     balanced, queries = np.array(["n", "c"] * 50), np.array(["n", "c"])
     assert ranking.chance_precision(balanced, queries) == 0.5

@@ -10,11 +10,11 @@ from jaxtyping import Shaped
 
 from histokin.archive.exact import Metric, search
 from histokin.evaluation.labelled import Fit, LabelledSet, encode_set
+from histokin.metrics.classification import macro_f1
 from histokin.metrics.ranking import (
     bootstrap_interval,
     chance_any_hit,
     chance_precision,
-    macro_f1,
     majority_vote,
     precision_at_k,
 )

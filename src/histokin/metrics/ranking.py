@@ -70,19 +70,6 @@ def average_precision_at_k(
     return average
 
 
-def macro_f1(truth: Labels, predicted: Labels) -> float:
-    """Mean over labels of ``F1 = 2 TP / (2 TP + FP + FN)``, each label with the same weight.
-
-    The labels are those that occur in ``truth`` or in ``predicted``. Between 0 and 1; 0 for no queries at all.
-    """
-    labels = np.unique(np.concatenate([truth, predicted]))
-    scores = []
-    for label in labels:
-        is_true, is_predicted = truth == label, predicted == label
-        scores.append(2 * float((is_true & is_predicted).sum()) / float(is_true.sum() + is_predicted.sum()))
-    return float(np.mean(scores)) if scores else 0.0
-
-
 def chance_precision(labels_db: Shaped[np.ndarray, "n"], labels_q: Labels) -> float:
     """Precision@k expected of hits drawn at random: mean over queries of the share of the archive with its label."""
     return float(_shares(labels_db, labels_q).mean()) if len(labels_q) else 0.0
