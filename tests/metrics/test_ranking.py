@@ -91,3 +91,28 @@ def test_relations_that_always_hold(seed: int, k: int) -> None:
     for row, winner in zip(hits[:, :k], vote, strict=True):
         counts = np.bincount(row, minlength=3)
         assert counts[winner] == counts.max()
+
+
+def test_recall_by_hand() -> None:
+    neighbours, truth = np.array([[1, 2, 1, 1], [2, 2, 1, 1]]), np.array([1, 2])
+    relevant = np.array([6, 2])
+    assert ranking.recall_at_k(neighbours, truth, relevant, 4).tolist() == [0.5, 1.0]
+    assert ranking.pool_limited_recall_at_k(neighbours, truth, relevant, 4).tolist() == [0.75, 1.0]
+    assert ranking.recall_at_k(neighbours, truth, np.array([0, 2]), 1).tolist() == [0.0, 0.5]
+
+
+@given(st.integers(0, 10_000), st.integers(1, 6))
+def test_pool_limited_recall_is_precision_where_the_archive_holds_enough(seed: int, k: int) -> None:
+    rng = np.random.default_rng(seed)
+    neighbours, truth = rng.integers(0, 3, (5, 6)), rng.integers(0, 3, 5)
+    pooled = ranking.pool_limited_recall_at_k(neighbours, truth, rng.integers(k, 99, 5), k)
+    assert np.allclose(pooled, ranking.precision_at_k(neighbours, truth, k))
+
+
+def test_groups_widen_the_interval_of_queries_that_are_alike() -> None:
+    values = np.repeat(np.random.default_rng(0).integers(0, 2, 20).astype(np.float64), 30)
+    groups = np.repeat(np.arange(20), 30)
+    alone, together = (ranking.bootstrap_interval(values, 1, groups=g) for g in (None, groups))
+    assert together[1] - together[0] > 3 * (alone[1] - alone[0])
+    of_means = ranking.bootstrap_interval(values[::30], 1)
+    assert together == pytest.approx(of_means)

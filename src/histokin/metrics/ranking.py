@@ -31,6 +31,24 @@ def precision_at_k(neighbours: Neighbours, truth: Labels, k: int, found: Found |
     return precision
 
 
+def recall_at_k(
+    neighbours: Neighbours, truth: Labels, relevant: Int[np.ndarray, "q"], k: int, found: Found | None = None
+) -> PerQuery:
+    """Share of all the archive's items with the query's label that the first ``k`` hits hold: ``sum(rel_i) / R``.
+
+    ``relevant`` is R, after exclusions; 0 where R is 0. Never above ``k / R``: with 10,000 relevant items recall@20
+    cannot pass 0.002.
+    """
+    return _share_of(_relevant(neighbours, truth, k, found), relevant)
+
+
+def pool_limited_recall_at_k(
+    neighbours: Neighbours, truth: Labels, relevant: Int[np.ndarray, "q"], k: int, found: Found | None = None
+) -> PerQuery:
+    """Recall over what ``k`` hits could hold at best: ``sum(rel_i) / min(k, R)``. Equals precision where R >= k."""
+    return _share_of(_relevant(neighbours, truth, k, found), np.minimum(relevant, k))
+
+
 def majority_vote(neighbours: Neighbours, k: int, found: Found | None = None) -> Labels:
     """The label that most of the first ``k`` hits have.
 
@@ -83,16 +101,31 @@ def chance_any_hit(labels_db: Shaped[np.ndarray, "n"], labels_q: Labels, k: int)
     return float((1 - (1 - _shares(labels_db, labels_q)) ** k).mean()) if len(labels_q) else 0.0
 
 
-def bootstrap_interval(values: PerQuery, seed: int, n: int = 2000, level: float = 0.95) -> tuple[float, float]:
+def bootstrap_interval(
+    values: PerQuery,
+    seed: int,
+    n: int = 2000,
+    level: float = 0.95,
+    groups: Labels | None = None,
+) -> tuple[float, float]:
     """Percentile bootstrap interval of the mean (Efron): queries are drawn with replacement ``n`` times.
 
-    Returns the ``(1 - level) / 2`` and ``(1 + level) / 2`` quantiles of the means; NaN twice without queries. The
-    queries are taken as independent: for several queries of one patient give the mean of each patient instead.
+    Returns the ``(1 - level) / 2`` and ``(1 + level) / 2`` quantiles of the means; NaN twice without queries. With
+    ``groups`` (the patient, slide or source image of each query) whole groups are drawn, since queries of one group
+    are not independent. For two methods on the same queries give the differences of their values: a paired interval.
     """
     if len(values) == 0:
         return float("nan"), float("nan")
+    if groups is None:
+        sums, sizes = values, np.ones(len(values))
+    else:
+        _, place = np.unique(groups, return_inverse=True)
+        sums, sizes = np.bincount(place, weights=values), np.bincount(place).astype(np.float64)
     draws = np.random.default_rng(seed)
-    means = np.array([values[draws.integers(0, len(values), len(values))].mean() for _ in range(n)])
+    means = np.empty(n)
+    for i in range(n):
+        drawn = draws.integers(0, len(sums), len(sums))
+        means[i] = sums[drawn].sum() / sizes[drawn].sum()
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
@@ -103,6 +136,11 @@ def _shares(labels_db: Shaped[np.ndarray, "n"], labels_q: Labels) -> PerQuery:
     known, counts = np.unique(labels_db, return_counts=True)
     place = np.minimum(np.searchsorted(known, labels_q), len(known) - 1)
     shares: np.ndarray = np.where(known[place] == labels_q, counts[place] / len(labels_db), 0.0)
+    return shares
+
+
+def _share_of(hits: Bool[np.ndarray, "q k"], whole: Int[np.ndarray, "q"]) -> PerQuery:
+    shares: np.ndarray = np.where(whole > 0, hits.sum(axis=1) / np.maximum(whole, 1), 0.0)
     return shares
 
 
