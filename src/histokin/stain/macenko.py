@@ -4,6 +4,7 @@ from typing import Any, final
 
 import numpy as np
 
+from histokin.stain.lasso import CONCENTRATIONS
 from histokin.stain.masks import RULES, by_density
 from histokin.stain.optical_density import WHITE, OpticalDensity
 from histokin.stain.options import choice, number
@@ -13,7 +14,15 @@ from histokin.stain.two_stain_appearance import TwoStainAppearance
 DEFAULT_TARGET = StainModel((0.5626, 0.7201, 0.4062), (0.2159, 0.8012, 0.5581), (1.9705, 1.0308))
 """The reference that Macenko ports have shared since the first public one."""
 
-USUAL = {"io": 240.0, "beta": 0.15, "alpha": 1.0, "percentile": 99.0, "od": "od240", "rule": "all_above"}
+USUAL = {
+    "io": 240.0,
+    "beta": 0.15,
+    "alpha": 1.0,
+    "percentile": 99.0,
+    "od": "od240",
+    "rule": "all_above",
+    "concentrations": "least-squares",
+}
 
 
 def stain_vectors(tissue: Densities, alpha: float | int = 1.0) -> Stains:
@@ -43,7 +52,8 @@ class Macenko(TwoStainAppearance):
     target : see :class:`TwoStainAppearance`; None for :data:`DEFAULT_TARGET`.
     io : intensity of unstained light (grey levels); beta : optical density below which a pixel is background;
     alpha : percent of angles left out at either end; percentile : of the concentrations that is matched;
-    od : convention of optical density; rule : of the tissue mask.
+    od : convention of optical density; rule : of the tissue mask;
+    concentrations : ``least-squares``, or ``lasso`` as StainTools finds them (with ``od="od255"``).
     strict : raise :class:`~histokin.errors.DegenerateStain` for a source without two stains.
 
     Source: M. Macenko et al., A method for normalizing histology slides for quantitative analysis, ISBI 2009.
@@ -63,6 +73,7 @@ class Macenko(TwoStainAppearance):
         percentile: float | int = 99.0,
         od: str = "od240",
         rule: str = "all_above",
+        concentrations: str = "least-squares",
         strict: bool = False,
     ) -> None:
         mode = choice("od", od, tuple(WHITE))
@@ -74,11 +85,13 @@ class Macenko(TwoStainAppearance):
             "percentile": number("percentile", percentile, 50, 100),
             "od": mode,
             "rule": choice("rule", rule, RULES),
+            "concentrations": choice("concentrations", concentrations, tuple(CONCENTRATIONS)),
         }
         fit = TwoStainFit(
             density,
             lambda tissue: stain_vectors(tissue, options["alpha"]),
             by_density(options["beta"], options["rule"]),
             options["percentile"],
+            CONCENTRATIONS[options["concentrations"]],
         )
         super().__init__(target, fit, options, strict=strict)

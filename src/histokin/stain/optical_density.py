@@ -69,8 +69,16 @@ class OpticalDensity:
             return np.asarray(np.maximum(-np.log(np.maximum(levels, 1) / self.white), 1e-6))
         return np.asarray(-np.log((levels + 1) / self.white))
 
-    def forward(self, pixels: UInt8[np.ndarray, "*shape 3"]) -> Float64[np.ndarray, "*shape 3"]:
-        """Density of every channel of every pixel."""
+    def forward(
+        self, pixels: UInt8[np.ndarray, "*shape 3"], *, legacy_overwrite: bool = False
+    ) -> Float64[np.ndarray, "*shape 3"]:
+        """Density of every channel of every pixel. The pixels are only read.
+
+        ``legacy_overwrite`` turns zeros of the caller's array into ones under ``od255``, as the published code for
+        that convention does. The densities are the same; whoever uses the array afterwards gets the ones.
+        """
+        if legacy_overwrite and self.mode == "od255":
+            pixels[pixels == 0] = 1
         density: Float64[np.ndarray, "*shape 3"] = self.table[pixels]
         return density
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 
 from histokin.errors import UnreadableFile, UsageError
 from histokin.types import RGB, Images
@@ -42,22 +42,30 @@ def _is_rgb(image: object) -> TypeGuard[RGB]:
 
 
 def pool(images: Images, limit: int = POOL) -> Pixels:
-    """Pixels of all images in one list; the same, spread over all of them, at every call.
-
-    Places are a regular stride with a golden-ratio offset, so that they do not fall into step with image
-    columns or JPEG blocks.
-    """
+    """Pixels of all images in one list; the same, spread over all of them, at every call."""
     flats = [rgb(image).reshape(-1, 3) for image in images]
     total = sum(len(flat) for flat in flats)
     if total <= limit:
         return np.concatenate(flats) if flats else np.empty((0, 3), np.uint8)
-    steps = np.arange(limit)
-    places = ((steps + steps * GOLDEN % 1.0) * (total / limit)).astype(np.int64)
+    places = spread(total, limit)
     ends = np.cumsum([len(flat) for flat in flats])
     cuts = np.searchsorted(places, ends)
     starts = ends - np.array([len(flat) for flat in flats])
     parts = np.split(places, cuts[:-1])
     return np.concatenate([flat[part - start] for flat, part, start in zip(flats, parts, starts, strict=True)])
+
+
+def spread(total: int, count: int) -> Int64[np.ndarray, "count"]:
+    """``count`` places among ``total``, ascending and the same at every call; all of them where there are no more.
+
+    A regular stride with a golden-ratio offset, so that they do not fall into step with image columns or JPEG
+    blocks.
+    """
+    if total <= count:
+        return np.arange(total)
+    steps = np.arange(count)
+    places: Int64[np.ndarray, "count"] = ((steps + steps * GOLDEN % 1.0) * (total / count)).astype(np.int64)
+    return places
 
 
 def read_image(path: Path) -> RGB:

@@ -3,7 +3,7 @@
 A method brings an estimator (tissue densities to two stain vectors); everything else is here.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
@@ -14,9 +14,10 @@ from jaxtyping import Float64
 from histokin.errors import UsageError
 from histokin.stain.color_map import ColorMap, Product
 from histokin.stain.density_map import DensityMatrix
+from histokin.stain.lasso import DensityLasso, lasso
 from histokin.stain.masks import TissueRule, enough
 from histokin.stain.optical_density import OpticalDensity
-from histokin.stain.options import DECIMALS, numbers
+from histokin.stain.options import DECIMALS, number, numbers
 from histokin.stain.pixels import Pixels, pool
 from histokin.stain.unchanged import Unchanged
 from histokin.types import RGB, ImageMap, Images, Status
@@ -26,6 +27,9 @@ LEAST_ANGLE = 5.0
 
 LEAST_CONCENTRATION = 0.05
 """Floor of the source's 99th percentiles: a stain that is hardly there is not blown up to full strength."""
+
+LEAST_SPREAD = 0.01
+"""Spread of densities across their main direction, over that along it, below which they have one direction only."""
 
 Densities = Float64[np.ndarray, "n 3"]
 Stains = Float64[np.ndarray, "3 2"]
@@ -79,6 +83,12 @@ def angle_between(stains: Stains) -> float:
     return float(np.degrees(np.arctan2(np.linalg.norm(np.cross(h, e)), h @ e)))
 
 
+def one_direction(densities: Densities) -> bool:
+    """True when all densities are multiples of one: a single color, one ideal stain, or grey."""
+    spread = np.linalg.eigvalsh(densities.T @ densities)
+    return bool(spread[1] <= LEAST_SPREAD**2 * spread[2])
+
+
 def unmixing(stains: Stains) -> Float64[np.ndarray, "2 3"]:
     """The least-squares inverse of a 3x2 stain matrix, in closed form: the same bits on every machine."""
     (a, b), (c, d), (e, f) = stains.tolist()
@@ -94,15 +104,18 @@ def unmixing(stains: Stains) -> Float64[np.ndarray, "2 3"]:
 @final
 @dataclass(frozen=True, eq=False)
 class TwoStainMap(ColorMap):
-    """From one pair of stains to another: concentrations by least squares, scaled, recomposed.
+    """From one pair of stains to another: concentrations ``C``, scaled and recomposed.
 
-    Linear in optical density: ``D' = target.stains · diag(target.p99 / source.p99) · unmixing(source) · D``.
+    ``D' = target.stains · diag(target.p99 / source.p99) · C(D)``. By least squares, ``C(D) = unmixing(source) · D``
+    and the map is linear in optical density. With a ``penalty`` they are those of
+    :func:`~histokin.stain.lasso.lasso`: never negative, and the map is no product of tables.
     """
 
     name: str
     density: OpticalDensity
     source: StainModel
     target: StainModel
+    penalty: float | None = None
 
     @property
     def space(self) -> str:
@@ -110,18 +123,34 @@ class TwoStainMap(ColorMap):
 
     @cached_property
     def matrix(self) -> DensityMatrix:
-        """The 3x3 matrix between densities, with its tables."""
-        scale = np.array(self.target.p99) / np.maximum(self.source.p99, LEAST_CONCENTRATION)
-        inverse = unmixing(self.source.stains) * scale[:, None]
-        outer = self.target.stains[:, :, None] * inverse[None, :, :]
+        """The 3x3 matrix between densities by least squares, with its tables."""
+        outer = self._outer[:, :, None] * unmixing(self.source.stains)[None, :, :]
         return DensityMatrix(self.density, outer[:, 0] + outer[:, 1])
+
+    @cached_property
+    def lasso(self) -> DensityLasso | None:
+        """The map where there is a penalty."""
+        if self.penalty is None:
+            return None
+        return DensityLasso(self.density, self.source.stains, self._outer, self.penalty)
+
+    @property
+    def _outer(self) -> Stains:
+        """The target's stains, each as strong as it must be for a concentration of 1 in the source."""
+        scale = np.array(self.target.p99) / np.maximum(self.source.p99, LEAST_CONCENTRATION)
+        return np.asarray(self.target.stains * scale)
+
+    @property
+    def safe(self) -> bool:
+        """False when the map amplifies more than its form holds: the fit then changes nothing."""
+        return self.matrix.safe if self.lasso is None else self.lasso.safe
 
     @property
     def product(self) -> Product | None:
-        return self.matrix.product
+        return self.matrix.product if self.penalty is None else None
 
     def colors(self, image: RGB) -> RGB:
-        return self.matrix.fast(image)
+        return self.matrix.fast(image) if self.lasso is None else self.lasso.fast(image)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -131,6 +160,7 @@ class TwoStainMap(ColorMap):
             "io": self.density.white,
             "source": self.source.to_dict(),
             "target": self.target.to_dict(),
+            **({} if self.penalty is None else {"penalty": self.penalty}),
         }
 
     @classmethod
@@ -138,7 +168,10 @@ class TwoStainMap(ColorMap):
         """The map that :meth:`to_dict` described; same bytes out."""
         density = OpticalDensity(stored["od"], stored["io"])
         source, target = (StainModel.from_dict(stored[key]) for key in ("source", "target"))
-        return cls(stored["space"], density, source, target)
+        penalty = stored.get("penalty")
+        return cls(
+            stored["space"], density, source, target, None if penalty is None else number("penalty", penalty, 0, 10)
+        )
 
 
 @final
@@ -153,12 +186,14 @@ class TwoStainFit:
     tissue : which pixels are tissue, told from their levels "n 3" and densities "n 3"
         (:func:`~histokin.stain.masks.by_density`, :func:`~histokin.stain.masks.by_luminosity`).
     percentile : of the concentrations of all pixels, background included, as the published codes take it.
+    penalty : None for concentrations by least squares; else the weight of the lasso that finds them.
     """
 
     density: OpticalDensity
     estimate: Callable[[Densities], Stains]
     tissue: TissueRule
     percentile: float = 99.0
+    penalty: float | None = None
 
     def model(self, pixels: Pixels) -> StainModel | Status:
         """The stains of some pixels, or the status that says why there are none to estimate."""
@@ -167,23 +202,33 @@ class TwoStainFit:
         status = enough(len(tissue))
         if not status.ok:
             return status
+        one_color = Status("unchanged", "all tissue has one color, so two stains cannot be told apart")
+        if one_direction(tissue):
+            return one_color
         stains = self.estimate(tissue)
         if not np.isfinite(stains).all() or angle_between(stains) < LEAST_ANGLE:
-            return Status("unchanged", "all tissue has one color, so two stains cannot be told apart")
-        concentrations = (densities[:, i] for i in range(3))
-        r, g, b = concentrations
-        p99 = [float(np.percentile(r * u[0] + g * u[1] + b * u[2], self.percentile)) for u in unmixing(stains)]
+            return one_color
+        p99 = [float(np.percentile(c, self.percentile)) for c in self._concentrations(densities, stains)]
         h, e = stains.T.round(DECIMALS).tolist()
         p = [round(max(value, LEAST_CONCENTRATION), DECIMALS) for value in p99]
         return StainModel((h[0], h[1], h[2]), (e[0], e[1], e[2]), (p[0], p[1]))
+
+    def _concentrations(self, densities: Densities, stains: Stains) -> Iterator[Float64[np.ndarray, "_"]]:
+        """Of hematoxylin, then of eosin, in every pixel."""
+        if self.penalty is not None:
+            yield from lasso(densities, stains, self.penalty).T
+            return
+        r, g, b = (densities[:, i] for i in range(3))
+        for u in unmixing(stains):
+            yield r * u[0] + g * u[1] + b * u[2]
 
     def fit(self, images: Images, space: str, target: StainModel) -> ImageMap:
         """The map from these images' stains to the target's, or one that changes nothing and says why."""
         source = self.model(pool(images))
         if isinstance(source, Status):
             return Unchanged(space, source)
-        fitted = TwoStainMap(space, self.density, source, target)
-        if not fitted.matrix.safe:
+        fitted = TwoStainMap(space, self.density, source, target, self.penalty)
+        if not fitted.safe:
             reason = "one stain is too faint, or too like the other, to be told apart"
             return Unchanged(space, Status("unchanged", reason))
         return fitted
