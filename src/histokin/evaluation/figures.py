@@ -5,7 +5,7 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, UInt8
 
 from histokin.metrics.image_quality import line_profile
 from histokin.types import RGB, Images
@@ -116,14 +116,14 @@ def _violin(axes: Any, data: Float64[np.ndarray, "n"], place: int, color: str) -
         axes.plot([place] * len(data), data, "_", color=color, markersize=12)
 
 
-def _thumb(image: RGB) -> RGB:
+def _thumb(image: RGB) -> UInt8[np.ndarray, "_ _ 3"]:
     import cv2
 
     scale = CELL_PX / max(1, *image.shape[:2])
     if scale >= 1:
         return image
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    small: RGB = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    small: UInt8[np.ndarray, "_ _ 3"] = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     return small
 
 
