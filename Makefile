@@ -17,7 +17,7 @@ test: dev  ## lint, types, and all tests
 
 bench: dev  ## where the time goes, against peers in the same run
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[bench]'
-	$(BIN)/python benchmarks/stain_transform.py
+	$(BIN)/python -m benchmarks.stain
 	$(BIN)/python benchmarks/search_latency.py
 	$(BIN)/python benchmarks/indexing.py
 

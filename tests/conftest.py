@@ -9,6 +9,12 @@ from jaxtyping import install_import_hook
 install_import_hook("histokin", "beartype.beartype")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Color tables are kept for this run only, not in the user's cache."""
+    os.environ["HISTOKIN_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of real images: ``HISTOKIN_DATA``, or ``shared/data`` beside the checkout."""

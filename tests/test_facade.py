@@ -30,7 +30,7 @@ def test_nothing_heavy_is_imported(code: str) -> None:
         "pyarrow",
         "openslide",
         "tifffile",
-        "numba",
+        "llvmlite",
         "torch",
         "PIL",
     )

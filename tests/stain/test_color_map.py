@@ -1,13 +1,18 @@
 """The engine: all forms of a map give the same bytes, for every color there is."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Any, final
 
 import numpy as np
 import pytest
 
 from histokin.stain import fast
-from histokin.stain.color_map import BLOCK, NUMBA_PAYS, TABLE_PAYS, ColorMap, Compiled, look_up, packed
+from histokin.stain.color_map import BLOCK, LOOPS_PAY, STRIP_PAYS, ColorMap, Compiled, packed
 from histokin.stain.color_spaces import D65, RGB_TO_XYZ
+from histokin.stain.color_table import COLORS, CUBES, SIDE, TABLE_PAYS, ColorTable, look_up
 from histokin.stain.density_map import DensityMatrix
 from histokin.stain.macenko import DEFAULT_TARGET, Macenko
 from histokin.stain.optical_density import OpticalDensity
@@ -76,24 +81,63 @@ def test_reinhard_is_within_a_level_for_every_color() -> None:
 @pytest.mark.parametrize("fitted", [reinhard("keep"), reinhard("keep", "lalphabeta")], ids=["lab", "lalphabeta"])
 def test_packed_table_gives_the_same_bytes_for_every_color(fitted: ColorMap) -> None:
     table = packed(fitted.colors)
+    assert table.min() >= 255 << 24
     for image in every_color():
-        direct = fitted(image)
-        assert np.array_equal(look_up(image, table), direct)
+        direct, out = fitted(image).reshape(-1, 3), np.empty((image.size // 3, 3), np.uint8)
+        assert look_up(image.reshape(-1, 3), table, out)
+        assert np.array_equal(out, direct)
         if fast.installed():
             assert fast.prepare()
-            assert np.array_equal(fast.gather(image, table), direct)
+            out[:] = 0
+            assert fast.gather(image.reshape(-1, 3), table, out)
+            assert np.array_equal(out, direct)
 
 
 @pytest.mark.parametrize("od", ["od240", "od256"])
-def test_numba_product_gives_the_same_bytes_for_every_color(od: str) -> None:
+def test_compiled_product_gives_the_same_bytes_for_every_color(od: str) -> None:
     if not fast.installed():
-        pytest.skip("numba is not installed")
+        pytest.skip("llvmlite is not installed")
     fitted = macenko(od)
-    product = fitted.product
-    assert product is not None
-    assert fast.prepare()
+    compiled = fitted.compiled(10**10)
+    assert isinstance(compiled, Compiled)
     for image in every_color():
-        assert np.array_equal(fast.product(image, product.tables, product.offset), fitted(image))
+        assert np.array_equal(compiled(image), fitted(image))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 6, 7, 11, 4097])
+@pytest.mark.parametrize("offset", [0, 1, 2, 3])
+def test_loops_take_any_number_of_pixels_from_any_byte_on(count: int, offset: int) -> None:
+    if not fast.installed():
+        pytest.skip("llvmlite is not installed")
+    rng = np.random.default_rng(count)
+    source = rng.integers(0, 256, 3 * count + offset, np.uint8)[offset:].reshape(-1, 3)
+    table = rng.integers(255 << 24, 1 << 32, COLORS, np.uint32)
+    keys = source.astype(np.int64) @ np.array([1, 256, 65536])
+    sink = np.full((count + 2, 3), 7, np.uint8)
+    assert fast.prepare()
+    assert fast.gather(source, table, sink[1:-1])
+    assert np.array_equal(sink[1:-1], table[keys].view(np.uint8).reshape(-1, 4)[:, :3])
+    assert (sink[[0, -1]] == 7).all()
+    tables = rng.uniform(0, 7, (3, 256, 4)).astype(np.float32)
+    assert fast.prepare()
+    fast.product(source, tables, -1.5, sink[1:-1])
+    r, g, b = (tables[c, source[:, c], :3] for c in range(3))
+    assert np.array_equal(sink[1:-1], np.rint(np.clip(r * g * b + np.float32(-1.5), 0, 255)).astype(np.uint8))
+    assert (sink[[0, -1]] == 7).all()
+
+
+@pytest.mark.parametrize("place", range(6))
+def test_one_missing_color_is_noticed_wherever_it_stands(place: int) -> None:
+    source = np.arange(18, dtype=np.uint8).reshape(6, 3)
+    table = np.full(COLORS, 255 << 24, np.uint32)
+    key = int(source[place] @ np.array([1, 256, 65536]))
+    sink = np.empty_like(source)
+    looks = [look_up, fast.gather] if fast.installed() and fast.prepare() else [look_up]
+    for look in looks:
+        table[key] = 255 << 24
+        assert look(source, table, sink)
+        table[key] = 254 << 24
+        assert not look(source, table, sink)
 
 
 def test_a_form_is_prepared_only_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +150,7 @@ def test_a_form_is_prepared_only_where_it_pays(monkeypatch: pytest.MonkeyPatch) 
     assert isinstance(reinhard().compiled(TABLE_PAYS), Compiled)
 
 
-def test_numba_waits_for_many_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiling_waits_for_many_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     prepared: list[bool] = []
     monkeypatch.setattr(fast, "installed", lambda: True)
     monkeypatch.setattr(fast, "ready", lambda: False)
@@ -116,18 +160,97 @@ def test_numba_waits_for_many_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
         return False
 
     monkeypatch.setattr(fast, "prepare", broken)
-    assert isinstance(macenko().compiled(NUMBA_PAYS - 1), TwoStainMap)
+    assert isinstance(macenko().compiled(LOOPS_PAY - 1), TwoStainMap)
     assert not prepared
-    assert isinstance(macenko().compiled(NUMBA_PAYS), TwoStainMap)  # numba is broken: back to the plain form
+    assert isinstance(macenko().compiled(LOOPS_PAY), TwoStainMap)  # LLVM is broken: back to the plain form
     assert prepared
 
 
-def test_maps_without_numba_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_maps_without_compiled_loops_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     image = np.random.default_rng(1).integers(0, 256, (129, 131, 3), np.uint8)
     assert image.size // 3 > BLOCK
-    with_numba = macenko().compiled(10**10)(image)
+    with_loops = macenko().compiled(10**10)(image)
     monkeypatch.setattr(fast, "installed", lambda: False)
-    assert np.array_equal(with_numba, macenko().compiled(10**10)(image))
+    assert np.array_equal(with_loops, macenko().compiled(10**10)(image))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Inverted(ColorMap):
+    """A map that is no product and counts the colors it computes."""
+
+    counted: list[int] = field(default_factory=list)
+
+    @property
+    def space(self) -> str:
+        return "inverted"
+
+    def colors(self, image: RGB) -> RGB:
+        self.counted.append(image.size // 3)
+        return 255 - image
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"method": "inverted"}
+
+
+def test_only_colors_near_those_met_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = Inverted()
+    image = np.random.default_rng(5).integers(96, 128, (300, 200, 3), np.uint8)
+    for there in (False, True):
+        monkeypatch.setattr(fast, "installed", lambda there=there: there and find_spec("llvmlite") is not None)
+        fitted.counted.clear()
+        compiled = fitted.compiled(TABLE_PAYS)
+        assert not fitted.counted
+        assert np.array_equal(compiled(image), 255 - image)
+        assert sum(fitted.counted) == 32**3
+        assert np.array_equal(compiled(image[::-1]), 255 - image[::-1])
+        assert sum(fitted.counted) == 32**3
+        assert np.array_equal(compiled(image + np.uint8(40)), 215 - image)
+        assert sum(fitted.counted) > 32**3
+
+
+def test_images_of_all_colors_cost_at_most_twice_the_plain_computation() -> None:
+    fitted = Inverted()
+    table = ColorTable(fitted.colors, budget=5 * SIDE**3)
+    work = table.mapper(loops=False)
+    noise = np.random.default_rng(6).integers(0, 256, (3000, 3), np.uint8)
+    few, sink = noise[:2], np.empty_like(noise)
+    work(few, sink[:2])
+    assert sum(fitted.counted) <= 2 * SIDE**3
+    for _ in range(3):
+        sink[:] = 0
+        work(noise, sink)
+        assert np.array_equal(sink, 255 - noise)
+    assert sum(fitted.counted) <= 3 * len(noise) + 5 * SIDE**3
+
+
+def test_a_table_is_whole_when_filled() -> None:
+    one = packed(Inverted().colors)
+    colors = np.arange(COLORS, dtype=np.uint32)
+    assert np.array_equal(one, (255 << 24 | 0xFFFFFF) - colors)
+    assert CUBES * SIDE**3 == COLORS
+    assert np.array_equal(packed(Inverted().colors, threads=2), one)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_threads_give_the_same_bytes(threads: int) -> None:
+    image = np.random.default_rng(2).integers(100, 180, (701, 3 * STRIP_PAYS // 701 + 3, 3), np.uint8)
+    for fitted in (macenko(), reinhard(), Inverted()):
+        for expected in (image.size // 3, 10**9):
+            compiled = fitted.compiled(expected, threads=threads)
+            assert np.array_equal(compiled(image), fitted(image))
+            assert np.array_equal(compiled(image[:5, :5]), fitted(image[:5, :5]))
+            assert np.array_equal(compiled(image[::-1, ::-1]), fitted(image[::-1, ::-1]))
+            assert compiled.to_dict() == fitted.to_dict()
+
+
+def test_a_table_is_shared_between_threads() -> None:
+    fitted = reinhard()
+    compiled = fitted.compiled(10**9)
+    images = [np.random.default_rng(i).integers(100, 140, (64, 64, 3), np.uint8) for i in range(16)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(compiled, images))
+    assert all(np.array_equal(one, fitted(image)) for one, image in zip(together, images, strict=True))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, BLOCK + 1, BLOCK + 4])

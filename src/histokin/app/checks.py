@@ -22,7 +22,7 @@ REQUIRED = (
     ("pylance", "lance"),
 )
 OPTIONAL = (
-    ("numba", "pip install 'histokin[fast]' for faster color maps"),
+    ("llvmlite", "pip install 'histokin[fast]' for faster color maps"),
     ("torch", "pip install 'histokin[torch]' to train or export encoders"),
 )
 LEAST_FREE_BYTES = 1_000_000_000
@@ -52,6 +52,7 @@ def run_checks(archive: Path | None = None) -> list[Check]:
     checks.extend(_optional(name, remedy) for name, remedy in OPTIONAL)
     checks.append(Check("cores", True, str(os.cpu_count())))
     checks.append(_space(archive or Path.cwd()))
+    checks.append(_tables())
     if archive is not None:
         checks.append(_guarded("archive", lambda: _archive(archive)))
     return checks
@@ -109,3 +110,10 @@ def _space(path: Path) -> Check:
     free = shutil.disk_usage(here).free
     enough = free >= LEAST_FREE_BYTES
     return Check("free disk space", enough, f"{free / 1e9:.1f} GB at {here}", "" if enough else "Free at least 1 GB")
+
+
+def _tables() -> Check:
+    from histokin.stain.table_cache import folder, kept
+
+    count, size = kept()
+    return Check("color tables kept", True, f"{count}, {size / 1e6:.0f} MB at {folder()}")

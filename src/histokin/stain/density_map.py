@@ -58,7 +58,7 @@ class DensityMatrix:
         return self.density.inverse(self.density.forward(image) @ self.matrix.T)
 
     def fast(self, image: RGB) -> RGB:
-        """Computed by the product of tables: the same bytes with and without numba."""
+        """Computed by the product of tables: the same bytes as the compiled loop gives."""
         import cv2
 
         offset, clamp = self.product.offset, self._overflows

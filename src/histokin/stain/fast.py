@@ -1,26 +1,29 @@
-"""Loops over pixels compiled by numba (extra ``fast``): several times numpy, and other threads go on meanwhile.
+"""Loops over pixels in machine code (extra ``fast``): several times numpy, and other threads go on meanwhile.
 
-Only :meth:`ColorMap.compiled` comes here, and only for enough pixels to repay importing and compiling (about
-a second, once per process). Nothing is cached on disk, so an installation may be read-only.
+Four pixels are twelve bytes: they are read as three words, worked on in registers, and written as three words.
+Byte by byte the same loops run at a third of the speed. Only :meth:`ColorMap.compiled` comes here, and only for
+enough pixels to repay getting ready (a twentieth of a second, once per process). Nothing is kept on disk.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.util import find_spec
-from inspect import unwrap
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, UInt8, UInt32
+
+Pixels = UInt8[np.ndarray, "n 3"]
+Bytes = UInt8[np.ndarray, "_"]
 
 _building = threading.Lock()
 _ready = threading.Event()
 
 
 def installed() -> bool:
-    """True when numba can be found (it is not imported)."""
-    return find_spec("numba") is not None
+    """True when llvmlite can be found (it is not imported)."""
+    return find_spec("llvmlite") is not None
 
 
 def ready() -> bool:
@@ -29,65 +32,60 @@ def ready() -> bool:
 
 
 def prepare() -> bool:
-    """Compile the loops. False where numba is missing or does not work with this numpy."""
+    """Compile the loops. False where LLVM is missing or cannot make code for this machine."""
     with _building:
         try:
-            gather, product = _kernels()
-        except (ImportError, OSError):
+            _loops()
+        except (ImportError, OSError, RuntimeError):
             return False
-        pixel, out = np.zeros(3, np.uint8), np.zeros(3, np.uint8)
-        pixel.flags.writeable = False
-        gather(pixel, np.zeros(1, np.uint32), out)
-        product(pixel, np.zeros((3, 256, 3), np.float32), np.float32(0), out)
         _ready.set()
         return True
 
 
-def gather(image: UInt8[np.ndarray, "h w 3"], table: UInt32[np.ndarray, "16777216"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Each pixel looked up in a packed table (red in the lowest byte, of index and of value)."""
-    out = np.empty(image.shape, np.uint8)
-    _kernels()[0](_read_only(image), table, out.reshape(-1))
-    return out
+def gather(source: Pixels, table: UInt32[np.ndarray, "16777216"], sink: Pixels) -> bool:
+    """Each pixel looked up in a packed table (red in the lowest byte, of index and of value), into ``sink``.
+
+    All arrays are contiguous. True when the highest byte of every value met was 255, which marks it as filled in.
+    """
+    loop = _loops().gather
+    met = [loop(_at(part), _at(table), _at(out), len(part) // 12) for part, out in _whole_words(source, sink)]
+    return all(each >> 24 == 255 for each in met)
 
 
-def product(
-    image: UInt8[np.ndarray, "h w 3"], tables: Float32[np.ndarray, "3 256 3"], offset: float
-) -> UInt8[np.ndarray, "h w 3"]:
-    """``tables[0, r] * tables[1, g] * tables[2, b] + offset`` per pixel, rounded half to even and clipped."""
-    out = np.empty(image.shape, np.uint8)
-    _kernels()[1](_read_only(image), tables, np.float32(offset), out.reshape(-1))
-    return out
+def product(source: Pixels, tables: Float32[np.ndarray, "3 256 4"], offset: float | int, sink: Pixels) -> None:
+    """``tables[0, r] * tables[1, g] * tables[2, b] + offset``, rounded half to even and clipped, into ``sink``.
+
+    All arrays are contiguous. The fourth column of the tables is padding.
+    """
+    loop: Callable[..., None] = _loops().product
+    for part, out in _whole_words(source, sink):
+        loop(_at(part), _at(tables), _at(out), len(part) // 12, float(offset))
 
 
-def _read_only(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "n"]:
-    """A flat view that is always contiguous and read-only: numba compiles once per kind of array."""
-    flat = np.ascontiguousarray(image).reshape(-1).view()
-    flat.flags.writeable = False
-    return flat
+def _at(array: np.ndarray) -> int:
+    """Its address. Raises for an array that is not contiguous: the loops would read elsewhere."""
+    if not array.flags.c_contiguous:
+        raise ValueError("the array is not contiguous")
+    return int(array.ctypes.data)
+
+
+def _whole_words(source: Pixels, sink: Pixels) -> Iterator[tuple[Bytes, Bytes]]:
+    """Flat pieces that the loops can take: they leave out up to three pixels at the end, so those come again."""
+    if source.shape != sink.shape:
+        raise ValueError("source and sink differ in length")
+    flat, out = source.reshape(-1), sink.reshape(-1)
+    if len(source) >= 4:
+        yield flat, out
+        if len(source) % 4:
+            yield flat[-12:], out[-12:]
+    elif len(source):
+        padded, answers = np.tile(flat, 4)[:12], np.empty(12, np.uint8)
+        yield padded, answers
+        out[:] = answers[: len(out)]
 
 
 @cache
-def _kernels() -> tuple[Callable[..., None], Callable[..., None]]:
-    from numba import njit
+def _loops() -> Any:
+    from histokin.stain.fast_words import Loops
 
-    compiled: Any = njit(nogil=True)
-    # The tests wrap every function in a type check, which numba cannot compile.
-    return compiled(unwrap(_gather)), compiled(unwrap(_product))
-
-
-def _gather(pixels: Any, table: Any, out: Any) -> None:
-    for i in range(0, len(pixels), 3):
-        key = np.uint32(pixels[i]) | np.uint32(pixels[i + 1]) << np.uint32(8)
-        value = table[key | np.uint32(pixels[i + 2]) << np.uint32(16)]
-        out[i] = value & np.uint32(255)
-        out[i + 1] = (value >> np.uint32(8)) & np.uint32(255)
-        out[i + 2] = (value >> np.uint32(16)) & np.uint32(255)
-
-
-def _product(pixels: Any, tables: Any, offset: Any, out: Any) -> None:
-    low, high = np.float32(0), np.float32(255)
-    for i in range(0, len(pixels), 3):
-        r, g, b = pixels[i], pixels[i + 1], pixels[i + 2]
-        for c in range(3):
-            light = tables[0, r, c] * tables[1, g, c] * tables[2, b, c] + offset
-            out[i + c] = np.uint8(np.rint(max(low, min(light, high))))
+    return Loops()
