@@ -5,13 +5,14 @@ small cubes, each computed when one of its colors is first looked up; the table 
 """
 
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import final
 
 import numpy as np
-from jaxtyping import Bool, Int64, UInt8, UInt32
+from jaxtyping import Bool, Int32, Int64, UInt8, UInt32
 
 from histokin.stain import fast, table_cache
 from histokin.types import RGB
@@ -60,6 +61,8 @@ class ColorTable:
         self._colors = colors
         self._left = budget
         self._lock = threading.Lock()
+        self._looking = self._computing = 0.0
+        self._computed = 0
         # Zeros cost nothing until they are written: memory is taken up as colors are met.
         self.packed: Packed = np.zeros(COLORS, np.uint32) if packed is None else packed
         self._known: Bool[np.ndarray, "cubes"] = np.zeros(CUBES, bool) if packed is None else _filled(packed)
@@ -104,20 +107,38 @@ class ColorTable:
         self._known[missing] = True
 
     def _meet(self, source: Pixels) -> bool:
-        """Compute the cubes that these pixels fall in; False where that would pass the budget."""
+        """Compute the cubes that these pixels fall in; False where that would pass the budget.
+
+        Once as much time went into finding out what is missing as computing all the rest would take, all the rest
+        is computed: a rare color in every patch then costs no second look at the patch.
+        """
+        began = time.perf_counter()
         met = np.zeros(CUBES, bool)
         for start in range(0, len(source), STRIP):
-            r, g, b = (source[start : start + STRIP, c] // np.uint8(SIDE) for c in range(3))
-            met[r.astype(np.int32) + 64 * g.astype(np.int32) + 4096 * b.astype(np.int32)] = True
+            keys = _keys(source[start : start + STRIP])
+            new = keys[self.packed.take(keys, mode="wrap") < 255 << 24]
+            met[new >> 2 & 63 | new >> 4 & 63 << 6 | new >> 6 & 63 << 12] = True
         with self._lock:
             missing = np.flatnonzero(met & ~self._known)
             if len(missing) * SIDE**3 > self._left:
                 return False
-            for start in range(0, len(missing), CHUNK):
-                self._compute(missing[start : start + CHUNK])
-            self._left -= len(missing) * SIDE**3
-            self._known[missing] = True
+            self._looking += time.perf_counter() - began
+            self._add(missing)
+            rest = np.flatnonzero(~self._known)
+            affordable = 0 < len(rest) * SIDE**3 <= self._left
+            if affordable and self._looking * self._computed >= self._computing * len(rest):
+                self._add(rest)
         return True
+
+    def _add(self, cubes: Int64[np.ndarray, "k"]) -> None:
+        """Compute these cubes, which are missing; the lock is held."""
+        began = time.perf_counter()
+        for start in range(0, len(cubes), CHUNK):
+            self._compute(cubes[start : start + CHUNK])
+        self._left -= len(cubes) * SIDE**3
+        self._known[cubes] = True
+        self._computed += len(cubes)
+        self._computing += time.perf_counter() - began
 
     def _compute(self, cubes: Int64[np.ndarray, "k"]) -> None:
         import cv2
@@ -150,10 +171,16 @@ def look_up(source: Pixels, table: Packed, sink: Pixels) -> bool:
 
     complete = True
     for start in range(0, len(source), STRIP):
-        # The alpha of 255 makes the index, as a signed number, the color minus the length of the table,
-        # which numpy counts from the end: the right place.
-        keys = cv2.cvtColor(source[start : start + STRIP, None], cv2.COLOR_RGB2RGBA).view(np.int32).reshape(-1)
-        found = table.take(keys, mode="wrap")
+        found = table.take(_keys(source[start : start + STRIP]), mode="wrap")
         complete &= bool(found.min() >= 255 << 24)
         sink[start : start + STRIP] = cv2.cvtColor(found.view(np.uint8).reshape(-1, 1, 4), cv2.COLOR_RGBA2RGB)[:, 0]
     return complete
+
+
+def _keys(pixels: Pixels) -> Int32[np.ndarray, "n"]:
+    """Where each pixel's color stands in a table, counted from the table's end as numpy counts: the alpha of 255
+    makes it, as a signed number, the color minus the table's length."""
+    import cv2
+
+    keys: Int32[np.ndarray, "n"] = cv2.cvtColor(pixels[:, None], cv2.COLOR_RGB2RGBA).view(np.int32).reshape(-1)
+    return keys

@@ -5,7 +5,16 @@ from pathlib import Path
 
 import click
 
-from histokin.app.cli.common import FAILED, guarded, json_option, parse_box, print_failures, print_json
+from histokin.app.cli.common import (
+    FAILED,
+    guarded,
+    json_option,
+    parse_box,
+    parse_weights,
+    print_failures,
+    print_json,
+    weights_option,
+)
 from histokin.app.cli.progress import watch
 
 EPILOG = """\b
@@ -14,6 +23,7 @@ Examples:
   histokin normalize tiles/ --out normalized/ --method reinhard --target reference.png
   histokin normalize a.png b.png --out normalized/ --each
   histokin normalize slides/ --out normalized/ --method vahadane
+  histokin normalize slides/ --out normalized/ --method stainnet --weights stainnet.safetensors
   histokin normalize slide.svs --region 1200,800,1024,1024 --out normalized/
 
 Images of one folder are fitted together (--each: one by one) and written as PNG. A slide is fitted on its tissue and
@@ -26,6 +36,8 @@ finished slides are kept."""
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the copies.")
 @click.option("--method", default="macenko", show_default=True, help="none, reinhard, macenko, vahadane, bksvd, ...")
 @click.option("--target", type=click.Path(path_type=Path), help="Image whose colors are the target.")
+@weights_option
+@click.option("--centre", help="Where the inputs come from: chooses among --weights CENTRE=FILE.")
 @click.option("--each", is_flag=True, help="Fit every image on itself.")
 @click.option("--region", help="Part of a slide: x,y,w,h in level-0 pixels.")
 @click.option("--mpp", type=click.FloatRange(min=0, min_open=True), help="Microns per pixel of the slide.")
@@ -38,6 +50,8 @@ def normalize(
     out: Path,
     method: str,
     target: Path | None,
+    weights: tuple[str, ...],
+    centre: str | None,
     each: bool,
     region: str | None,
     mpp: float | None,
@@ -51,7 +65,8 @@ def normalize(
     from histokin.stain.registry import normalizer
     from histokin.types import Region
 
-    appearance = normalizer(method, target=target) if target else normalizer(method)
+    options = {"target": target, "weights": parse_weights(weights)}
+    appearance = normalizer(method, **{name: value for name, value in options.items() if value}).for_style(centre)
     with watch("tiles") as progress:
         result = normalize_paths(
             [path.absolute() for path in paths],
