@@ -94,3 +94,9 @@ def test_real_tissue(shared_data: Path) -> None:
         np.abs(i.reshape(-1, 3).mean(axis=0) - target.reshape(-1, 3).mean(axis=0)).sum() for i in (image, mapped)
     ]
     assert distance[1] < distance[0]
+
+
+@pytest.mark.parametrize("vectors", sorted(VECTORS))
+def test_default_targets_are_the_reference_of_bksvds_authors(shared_data: Path, vectors: str) -> None:
+    found = Ruifrok(shared_data / "stain-reference" / "bksvd-matlab" / "Reference.jpg", vectors=vectors).target
+    assert np.allclose(found.p99, DEFAULT_TARGETS[vectors].p99, atol=1e-3)
