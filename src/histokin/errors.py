@@ -9,6 +9,7 @@ HistokinError                 names the culprit, the cause and the remedy
 │   ├── TooCoarse             would have to be upsampled by more than the limit
 │   ├── TooSmall              not one complete patch fits
 │   ├── NoTissue              nothing but background
+│   ├── MissingStyle          a trained normalizer has no weights for where it comes from
 │   └── BadPixels             a place in the file does not decode
 ├── UsageError                the request itself is wrong (region outside, bad filter, unknown column)
 │   └── UnknownName           no such normalizer, encoder, ...; names the choices
@@ -81,6 +82,10 @@ class TooSmall(InputError):
 
 class NoTissue(InputError):
     """Nothing but background was found."""
+
+
+class MissingStyle(InputError):
+    """A trained normalizer has no weights for the laboratory or scanner that this source comes from."""
 
 
 class BadPixels(InputError):

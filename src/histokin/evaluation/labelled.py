@@ -58,14 +58,17 @@ def encode_set(images: LabelledSet, prepared: Prepared, fit: Fit = "set") -> Vec
     """One vector per image, in order.
 
     The stain is fitted once on the whole set (``"set"``: a laboratory, never a class, since fitting by class
-    would tell the label) or on every image by itself (``"image"``).
+    would tell the label) or on every image by itself (``"image"``). Weights by source style are chosen by the
+    set's name.
     """
     rows: list[Vectors] = []
-    shared = prepared.appearance.fit([_load(path, prepared) for path in spread(images.paths, FIT_SAMPLE)])
+    appearance = prepared.appearance.for_style(images.name)
+    sample = spread(images.paths, FIT_SAMPLE) if appearance.looks_at_source else []
+    shared = appearance.fit([_load(path, prepared) for path in sample])
     fast = fast_form(shared, len(images.paths) * prepared.grid.patch_px**2)
     for paths in chunks(images.paths, 64):
         pictures = [_load(path, prepared) for path in paths]
-        mapped = [(fast if fit == "set" else prepared.appearance.fit([p]))(p) for p in pictures]
+        mapped = [(fast if fit == "set" else appearance.fit([p]))(p) for p in pictures]
         rows.append(prepared.encoder.encode(mapped))
     return np.concatenate(rows)
 

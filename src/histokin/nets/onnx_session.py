@@ -37,7 +37,7 @@ class OnnxSession:
                 path=weights,
                 remedy="Restore the file (install histokin again), or give changed weights a manifest of their own",
             )
-        self._session = _open(weights, threads)
+        self._session = open_session(weights, threads)
         self._weights = weights
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or inputs[0].type not in _INPUTS:
@@ -56,14 +56,15 @@ class OnnxSession:
             result: np.ndarray = self._session.run([self._output], {self._input: batch})[0]
         except Exception as error:  # onnxruntime's own exception types share no public base
             raise EncoderError(
-                f"the network cannot run on an input of shape {batch.shape} ({_first_line(error)})",
+                f"the network cannot run on an input of shape {batch.shape} ({first_line(error)})",
                 path=self._weights,
                 remedy='Check input_px in its manifest; the network must take "n 3 input_px input_px"',
             ) from None
         return result
 
 
-def _open(weights: Path, threads: int | None) -> Any:
+def open_session(weights: Path, threads: int | None) -> Any:
+    """onnxruntime's session for a file, CPU only. Raises :class:`EncoderError` when it cannot load it."""
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
@@ -78,12 +79,13 @@ def _open(weights: Path, threads: int | None) -> Any:
         return onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # as above
         raise EncoderError(
-            f"onnxruntime cannot load it ({_first_line(error)})",
+            f"onnxruntime cannot load it ({first_line(error)})",
             path=weights,
             remedy="Export the network again, as ONNX with an opset that the installed onnxruntime knows",
         ) from None
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an exception says, in one clause."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".")[:200] if lines else type(error).__name__

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -173,11 +174,11 @@ def as_query(query: Query | RGB | str | Path) -> Query:
     if isinstance(query, np.ndarray):
         return PatchQuery(query)
     if isinstance(query, PatchQuery) and isinstance(query.image, Path):
-        return PatchQuery(query.image.absolute(), query.mpp)
+        return replace(query, image=query.image.absolute())
     if isinstance(query, RegionQuery):
-        return RegionQuery(query.slide.absolute(), query.region, query.mpp)
+        return replace(query, slide=query.slide.absolute())
     if isinstance(query, SlideQuery) and query.slide.exists():
-        return SlideQuery(query.slide.absolute(), query.mpp, query.patches)
+        return replace(query, slide=query.slide.absolute())
     return query
 
 

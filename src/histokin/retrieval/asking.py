@@ -24,6 +24,7 @@ from histokin.slides.base import Slide
 from histokin.slides.grid import fitting_side, grid_patches
 from histokin.slides.reading import open_slide, require_mpp
 from histokin.slides.tissue import luminosity_fraction
+from histokin.stain.base import Appearance
 from histokin.stain.registry import map_from_dict
 from histokin.types import RGB, ImageMap, Region, Vectors
 
@@ -92,7 +93,7 @@ class Asker:
         if own is not None:
             fitted = map_from_dict(own.appearance)
         else:
-            fitted = self.prepared.appearance.fit(images)
+            fitted = self._styled(query).fit(images)
             note = few_pixels_warning(name, tissue_pixels(images), self.prepared.appearance)
             note = note or (None if fitted.status.ok else f"{name}: colors left as they are: {fitted.status.reason}")
             warnings = (note,) if note else ()
@@ -117,7 +118,7 @@ class Asker:
             require_same_scale(self.scale, scale_of(require_mpp(slide)), self.prepared.grid, path)
             region, warnings = self._whole_patch(slide, query.region)
             regions, images, note = self._read_region(slide, region)
-            fitted = map_from_dict(own.appearance) if own else self._fit(slide)
+            fitted = map_from_dict(own.appearance) if own else self._fit(slide, self._styled(query))
             info = QueryInfo(
                 str(path), own.path if own else None, region, slide.mpp, label or _label(own), tuple(regions)
             )
@@ -165,7 +166,7 @@ class Asker:
             grid = self.prepared.grid
             tissue = [patch.region for patch in find_tissue(slide, grid).patches]
             wanted = spread(tissue, SAMPLE_PER_REPRESENTATIVE * query.patches)
-            fitted = fit_slide(slide, tissue, self.prepared.appearance, grid.patch_px)
+            fitted = fit_slide(slide, tissue, self._styled(query), grid.patch_px)
             images = (slide.read(region, grid.patch_px, grid.patch_px) for region in wanted)
             vectors = np.concatenate([self._encode(batch, fitted) for batch in chunks(images, ENCODE_BATCH)])
             mpp = slide.mpp
@@ -223,10 +224,14 @@ class Asker:
             path=own.path if own else asked,
         )
 
-    def _fit(self, slide: Slide) -> ImageMap:
+    def _styled(self, query: PatchQuery | RegionQuery | SlideQuery) -> Appearance:
+        """The appearance for where the query comes from. Raises :class:`~histokin.errors.MissingStyle`."""
+        return self.prepared.appearance.for_style(query.centre)
+
+    def _fit(self, slide: Slide, appearance: Appearance) -> ImageMap:
         patches = find_tissue(slide, self.prepared.grid).patches
         px = self.prepared.grid.patch_px
-        return fit_slide(slide, [patch.region for patch in patches], self.prepared.appearance, px)
+        return fit_slide(slide, [patch.region for patch in patches], appearance, px)
 
     def _encode(self, images: Sequence[RGB], fitted: ImageMap) -> Vectors:
         if fitted.input.channels != 3:

@@ -74,6 +74,7 @@ def estimate(
                 plan.unchanged += 1
                 continue
             said = describer.describe(path, label)
+            prepared.appearance.for_style(said.style)
             asked: Scale = "known" if label is None else scale_of(said.mpp)
             require_same_scale(scale, asked, prepared.grid, path)
             plan.patches += _patches(prepared, path, said, loose=label is not None)

@@ -79,22 +79,22 @@ def image_patches(slide: Slide, grid: Grid, mpp: float | None) -> list[tuple[Reg
 
 
 def fit_folder(
-    paths: Sequence[Path], describe: Callable[[Path], Described], prepared: Prepared
+    paths: Sequence[Path], describe: Callable[[Path], Described], appearance: Appearance, grid: Grid
 ) -> tuple[ImageMap, int]:
-    """Fit the appearance on an even sample of a folder; returns it with the tissue pixels that it saw.
+    """Fit an appearance on an even sample of a folder; returns the map with the tissue pixels that it saw.
 
     Images that cannot be used are left out here and reported when their own turn comes.
     """
-    if not prepared.appearance.looks_at_source:
-        return prepared.appearance.fit([]), 0
+    if not appearance.looks_at_source:
+        return appearance.fit([]), 0
     sample: list[RGB] = []
     for path in spread(paths, FIT_SAMPLE):
         try:
             with open_slide(path, mpp=describe(path).mpp) as slide:
-                sample.extend(image for _, image in image_patches(slide, prepared.grid, slide.mpp)[:4])
+                sample.extend(image for _, image in image_patches(slide, grid, slide.mpp)[:4])
         except InputError:
             continue
-    return prepared.appearance.fit(sample), tissue_pixels(sample)
+    return appearance.fit(sample), tissue_pixels(sample)
 
 
 def few_pixels_warning(name: str, pixels: int, appearance: Appearance) -> str | None:

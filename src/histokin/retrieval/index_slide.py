@@ -69,13 +69,14 @@ def index_slide(
 
     Raises an ``InputError`` if it cannot be used, ``NotComparable`` beside patches of unknown scale (``archived``).
     """
+    appearance = prepared.appearance.for_style(said.style)
     with open_slide(path, mpp=said.mpp) as slide:
         grid = prepared.grid
         require_same_scale(archived, "known", grid, path)
         tissue = find_tissue(slide, grid)
         progress.begin(path.name, len(tissue.patches))
         regions = [patch.region for patch in tissue.patches]
-        fitted = fit_slide(slide, regions, prepared.appearance, grid.patch_px)
+        fitted = fit_slide(slide, regions, appearance, grid.patch_px)
         mapped = fast_form(fitted, len(regions) * grid.patch_px**2)
         counts = {**tissue.counts, "blur": 0, "bad": 0}
         source = make_source(

@@ -3,12 +3,13 @@
 import os
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
 from histokin.archive.records import Source
 from histokin.archive.store import Store
-from histokin.errors import ArchiveError, HistokinError, UnreadableFile
+from histokin.errors import ArchiveError, HistokinError, MissingStyle, UnreadableFile
 from histokin.retrieval.index_images import (
     BATCH,
     LooseImage,
@@ -25,6 +26,7 @@ from histokin.retrieval.scale import Scale, archive_scale, require_same_scale, s
 from histokin.retrieval.sources import Described, Describer
 from histokin.slides.discover import ImageFolder, discover
 from histokin.slides.labels import Labels
+from histokin.stain.base import Appearance
 from histokin.stain.registry import map_from_dict
 from histokin.types import ImageMap
 
@@ -88,7 +90,8 @@ class Indexer:
     def _index_slide(self, path: Path) -> str:
         standing = self.known.standing(path)
         said = self.describer.describe(path, None)
-        if standing.source is not None and standing.state != "changed":
+        again = self._changed(standing, said)
+        if standing.source is not None and not again:
             return self._already(standing, standing.source, path, said)
         source = index_slide(
             self.store,
@@ -101,17 +104,36 @@ class Indexer:
             progress=self.progress,
         )
         self.scale = scale_of(source.mpp)
-        self._added([source], {str(path)} if standing.state == "changed" else set())
+        self._added([source], {str(path)} if again else set())
         if source.counts["bad"]:
             self.report.warnings.append(f"{path}: {source.counts['bad']} patches do not decode and were left out")
         return "indexed"
 
     def _folder(self, folder: ImageFolder) -> None:
-        new = self._new_images(folder)
-        if not new:
-            return
-        group = str(folder.path)
-        fitted, stored = self._fit(folder, group)
+        by_style: dict[str | None, list[tuple[LooseImage, bool]]] = {}
+        for image, replaces in self._new_images(folder):
+            by_style.setdefault(image.said.style, []).append((image, replaces))
+        together: list[tuple[LooseImage, bool]] = []
+        for style, new in by_style.items():
+            try:
+                appearance = self.prepared.appearance.for_style(style)
+            except MissingStyle as error:
+                for image, _ in new:
+                    self._fail(error, image.path)
+                    self.progress.finish(image.path.name, 1, "failed")
+                continue
+            if appearance is self.prepared.appearance:
+                together += new
+            else:
+                self._fitted_together(new, [image.path for image, _ in new], f"{folder.path} ({style})", appearance)
+        if together:
+            self._fitted_together(together, folder.images, str(folder.path), self.prepared.appearance)
+
+    def _fitted_together(
+        self, new: list[tuple[LooseImage, bool]], sample: Sequence[Path], group: str, appearance: Appearance
+    ) -> None:
+        """Index images that share one map."""
+        fitted, stored = self._fit(sample, group, appearance)
         for batch in chunks(new, BATCH):
             self._batch(batch, group, fitted, stored)
 
@@ -122,7 +144,8 @@ class Indexer:
             try:
                 standing = self.known.standing(path)
                 said = self.describer.describe(path, folder.label)
-                if standing.source is not None and standing.state != "changed":
+                again = self._changed(standing, said)
+                if standing.source is not None and not again:
                     self._already(standing, standing.source, path, said)
                     self.progress.finish(path.name, 1, standing.state)
                     continue
@@ -133,16 +156,27 @@ class Indexer:
                 self._fail(error, path)
                 self.progress.finish(path.name, 1, "failed")
                 continue
-            new.append((LooseImage(path, standing.digest, said), standing.state == "changed"))
+            new.append((LooseImage(path, standing.digest, said), again))
         return new
 
-    def _fit(self, folder: ImageFolder, group: str) -> tuple[ImageMap, dict[str, Any]]:
-        """The folder's map: the one it was given before, so that added images match, or a new fit."""
+    def _changed(self, standing: Standing, said: Described) -> bool:
+        """True for a source that is to be indexed again: its content, or the weights for its centre, are others."""
+        if standing.source is None or standing.state == "changed":
+            return standing.source is not None
+        before = standing.source.columns.get("centre") or None
+        if self.describer.labels is None or standing.state == "moved" or before == said.style:
+            return False
+        whole = self.prepared.appearance
+        return whole.for_style(said.style) is not whole
+
+    def _fit(self, sample: Sequence[Path], group: str, appearance: Appearance) -> tuple[ImageMap, dict[str, Any]]:
+        """The group's map: the one it was given before, so that added images match, or a new fit."""
         before = self.known.group(group)
         if before is not None:
             return map_from_dict(before.appearance), before.appearance
-        fitted, pixels = fit_folder(folder.images, lambda path: self.describer.describe(path, None), self.prepared)
-        warning = few_pixels_warning(group, pixels, self.prepared.appearance)
+        described = partial(self.describer.describe, folder_label=None)
+        fitted, pixels = fit_folder(sample, described, appearance, self.prepared.grid)
+        warning = few_pixels_warning(group, pixels, appearance)
         if warning:
             self.report.warnings.append(warning)
         if not fitted.status.ok:

@@ -13,33 +13,39 @@ EXCLUDE_RULES: tuple[ExcludeRule, ...] = ("none", "overlap", "slide", "patient",
 @final
 @dataclass(frozen=True, eq=False)
 class PatchQuery:
-    """An image: a file, or a ``uint8`` RGB array "h w 3"; ``mpp`` in µm per pixel, None where unknown."""
+    """An image: a file, or a ``uint8`` RGB array "h w 3"; ``mpp`` in µm per pixel, None where unknown.
+
+    ``centre`` chooses the weights of a trained normalizer that has several; the archive knows that of its own images.
+    """
 
     image: Path | RGB
     mpp: float | None = None
     kind: Literal["patch"] = "patch"
+    centre: str | None = None
 
 
 @final
 @dataclass(frozen=True)
 class RegionQuery:
-    """A rectangle of a slide, in level-0 pixels."""
+    """A rectangle of a slide, in level-0 pixels; ``centre`` as in :class:`PatchQuery`."""
 
     slide: Path
     region: Region
     mpp: float | None = None
     kind: Literal["region"] = "region"
+    centre: str | None = None
 
 
 @final
 @dataclass(frozen=True)
 class SlideQuery:
-    """A whole slide against whole slides, by at most ``patches`` representative patches."""
+    """A whole slide against whole slides, by at most ``patches`` representative patches; ``centre`` as above."""
 
     slide: Path
     mpp: float | None = None
     patches: int = 256
     kind: Literal["slide"] = "slide"
+    centre: str | None = None
 
 
 @final

@@ -70,7 +70,8 @@ class Prepared:
 
     def describe(self) -> dict[str, Any]:
         """The recipe and its digest, JSON-ready, for people and programs that read answers."""
-        return {**self.to_dict(), "digest": self.digest}
+        appearance = {**self.appearance.describe(), "space": self.appearance.space}
+        return {**self.to_dict(), "appearance": appearance, "digest": self.digest}
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; :meth:`from_dict` builds the same parts again."""

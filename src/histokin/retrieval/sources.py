@@ -22,6 +22,11 @@ class Described:
     columns: dict[str, str]
     mpp: float | None
 
+    @property
+    def style(self) -> str | None:
+        """The source style that trained normalizers choose their weights by: the ``centre`` column."""
+        return self.columns.get("centre") or None
+
 
 @final
 @dataclass(frozen=True)

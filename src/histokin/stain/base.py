@@ -23,6 +23,19 @@ class Appearance(ABC):
     def space(self) -> str:
         """Name of the space all fitted maps lead to; it holds the method and the digest of the target."""
 
+    def for_style(self, style: str | None) -> "Appearance":
+        """The appearance for sources of one style (the laboratory or scanner of the ``centre`` column; None: unknown).
+
+        Methods that learn everything from the source are one for all styles: themselves. Trained ones choose
+        their weights; the space stays the same.
+
+        Raises
+        ------
+        MissingStyle
+            when there are no weights for this style; names those there are.
+        """
+        return self
+
     @abstractmethod
     def fit(self, images: Images) -> ImageMap:
         """The map for this source. Degenerate sources give a map that returns its input with a status.
@@ -40,3 +53,7 @@ class Appearance(ABC):
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: ``{"name": ..., "options": {...}, "target": {...}}``."""
+
+    def describe(self) -> dict[str, Any]:
+        """:meth:`to_dict` for people to read: long numbers may be given by their digest."""
+        return self.to_dict()

@@ -14,7 +14,14 @@ NORMALIZERS = Registry(
     {
         "none": "histokin.stain.none:NoNormalizer",
         "reinhard": "histokin.stain.reinhard:Reinhard",
+        "ruifrok": "histokin.stain.ruifrok:Ruifrok",
         "macenko": "histokin.stain.macenko:Macenko",
+        "vahadane": "histokin.stain.vahadane:Vahadane",
+        "bksvd": "histokin.stain.bksvd:BKSVD",
+        "khan": "histokin.stain.khan:Khan",
+        "histogram": "histokin.stain.histogram:HistogramMatching",
+        "stain-gan": "histokin.stain.stain_gan:StainGAN",
+        "stainnet": "histokin.stain.stainnet:StainNet",
     },
 )
 
@@ -24,6 +31,10 @@ MAPS = Registry(
         "unchanged": "histokin.stain.unchanged:Unchanged",
         "two-stain": "histokin.stain.two_stain:TwoStainMap",
         "reinhard": "histokin.stain.reinhard:ReinhardMap",
+        "khan": "histokin.stain.khan:KhanMap",
+        "histogram": "histokin.stain.histogram:HistogramMap",
+        "stain-gan": "histokin.stain.stain_gan:StainGANMap",
+        "stainnet": "histokin.stain.stainnet:StainNetMap",
     },
 )
 """Classes whose ``from_dict`` reads what :meth:`ImageMap.to_dict` wrote, by its ``method``."""

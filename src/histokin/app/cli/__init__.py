@@ -6,13 +6,17 @@ import sys
 import click
 
 from histokin._version import __version__
+from histokin.app.cli.compare_stains import compare_stains
 from histokin.app.cli.demo import demo
 from histokin.app.cli.doctor import doctor
 from histokin.app.cli.evaluate import evaluate
 from histokin.app.cli.index import index
 from histokin.app.cli.info import info
 from histokin.app.cli.normalize import normalize
+from histokin.app.cli.reproduce import reproduce
 from histokin.app.cli.search import search
+from histokin.app.cli.stain_table import stain_table
+from histokin.app.cli.train import train
 
 EPILOG = """\b
 Examples:
@@ -30,7 +34,7 @@ def cli() -> None:
     """Find, in an archive of pathology images, the tissue most like the tissue in front of you."""
 
 
-for _command in (demo, index, search, info, normalize, evaluate, doctor):
+for _command in (demo, index, search, info, normalize, compare_stains, evaluate, reproduce, train, stain_table, doctor):
     cli.add_command(_command)
 
 

@@ -25,6 +25,12 @@ archive_option = click.option(
     required=True,
     help="Folder of the archive.",
 )
+weights_option = click.option(
+    "--weights",
+    multiple=True,
+    metavar="[CENTRE=]FILE",
+    help="Trained weights of stainnet or stain-gan; repeat with CENTRE= for one set per centre.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
@@ -81,6 +87,23 @@ def _cell(value: object) -> str:
     if value is None:
         return "-"
     return f"{value:.4f}" if isinstance(value, float) else escape(str(value))
+
+
+def parse_weights(given: Sequence[str]) -> str | dict[str, str] | None:
+    """``--weights`` as a normalizer's option: one file, files by centre, or None where none is given.
+
+    ``CENTRE=FILE`` is read as such unless a file of that whole name exists.
+    """
+    if not given:
+        return None
+    pairs = [("", text) if "=" not in text or Path(text).exists() else text.partition("=")[::2] for text in given]
+    by_centre = {centre: str(Path(file).absolute()) for centre, file in pairs if file}
+    if len(by_centre) != len(given) or ("" in by_centre and len(given) > 1):
+        raise UsageError(
+            f"--weights {' --weights '.join(given)} names no single file, nor one file for each centre",
+            remedy="Give --weights FILE once, or --weights CENTRE=FILE for each centre",
+        )
+    return by_centre.get("", by_centre)
 
 
 def parse_box(text: str | None) -> tuple[int, int, int, int] | None:

@@ -6,7 +6,15 @@ from typing import Any
 
 import click
 
-from histokin.app.cli.common import FAILED, archive_option, guarded, json_option, print_failures, print_json
+from histokin.app.cli.common import (
+    FAILED,
+    archive_option,
+    guarded,
+    json_option,
+    print_failures,
+    print_json,
+    weights_option,
+)
 
 EPILOG = """\b
 Examples:
@@ -14,6 +22,7 @@ Examples:
   histokin index slides/ --archive my-archive --labels labels.csv     (slide,label,patient,centre,... columns)
   histokin index tiles/ --archive tiles-archive                       (the folder's name is the label)
   histokin index scan.tif --archive my-archive --mpp 0.25
+  histokin index slides/ --archive my-archive --normalizer stainnet --weights A=a.safetensors --weights B=b.safetensors
   histokin index slides/ --archive my-archive --dry-run
 
 Run it again to resume, to add slides, to relink moved files and to index changed ones."""
@@ -30,6 +39,7 @@ Run it again to resume, to add slides, to relink moved files and to index change
 @click.option("--min-tissue", type=click.FloatRange(0, 1), help="Least tissue share of a patch [0.7].")
 @click.option("--normalizer", help="Stain normalizer: none, reinhard, macenko, ... [none].")
 @click.option("--target", type=click.Path(path_type=Path), help="Image whose colors are the target.")
+@weights_option
 @click.option("--encoder", help="Encoder by name, or the folder of an ONNX file with its encoder.json.")
 @click.option("--no-crops", is_flag=True, help="Do not store a small picture of each patch.")
 @click.option("--threads", type=click.IntRange(min=1), help="Reading threads [one per core].")

@@ -1,9 +1,10 @@
 """From command-line options to a recipe, and from a folder to an archive."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
+from histokin.app.cli.common import parse_weights
 from histokin.errors import ArchiveMissing, NotComparable
 from histokin.retrieval.archive import Archive
 from histokin.retrieval.recipe import DEFAULT_NORMALIZER, Recipe
@@ -23,16 +24,16 @@ def recipe_from_options(options: dict[str, Any]) -> Asked:
     """Options that were not given (None) take the defaults."""
     grid_names = {"grid_mpp": "mpp", "patch_px": "patch_px", "overlap": "overlap", "min_tissue": "min_tissue"}
     grid = Grid(**{field: options[name] for name, field in grid_names.items() if options.get(name) is not None})
-    target = options.get("target")
+    for_normalizer = {"target": options.get("target"), "weights": parse_weights(options.get("weights") or ())}
     parts: dict[str, Any] = {
         "grid": grid,
         "normalizer": options.get("normalizer") or DEFAULT_NORMALIZER,
-        "normalizer_options": {"target": target} if target else {},
+        "normalizer_options": {name: value for name, value in for_normalizer.items() if value},
         "crops": not options.get("no_crops"),
     }
     if options.get("encoder"):
         parts |= _encoder(options["encoder"])
-    given = frozenset(name for name in (*grid_names, "normalizer", "target", "encoder") if options.get(name))
+    given = frozenset(name for name in (*grid_names, "normalizer", "target", "weights", "encoder") if options.get(name))
     return Asked(Recipe(**parts), given)
 
 
@@ -60,10 +61,18 @@ def open_or_create(path: Path, asked: Asked) -> Archive:
     return found
 
 
+def _wanted(found: Archive, asked: Asked) -> Recipe:
+    """The recipe asked for; the archive's own weights serve where its normalizer is asked for without any."""
+    own = found.prepared.to_dict()["appearance"]
+    if own["name"] == asked.recipe.normalizer and not asked.given & {"target", "weights"}:
+        return replace(asked.recipe, normalizer_options={"target": own["target"], **own["options"]})
+    return asked.recipe
+
+
 def _refuse_other_recipe(found: Archive, asked: Asked) -> None:
     if not asked.given:
         return
-    here, wanted = found.prepared.to_dict(), asked.recipe.prepare().to_dict()
+    here, wanted = found.prepared.to_dict(), _wanted(found, asked).prepare().to_dict()
     pairs = {
         "grid_mpp": (here["grid"]["mpp"], wanted["grid"]["mpp"]),
         "patch_px": (here["grid"]["patch_px"], wanted["grid"]["patch_px"]),
@@ -71,6 +80,7 @@ def _refuse_other_recipe(found: Archive, asked: Asked) -> None:
         "min_tissue": (here["grid"]["min_tissue"], wanted["grid"]["min_tissue"]),
         "normalizer": (here["appearance"]["name"], wanted["appearance"]["name"]),
         "target": (here["appearance"]["space"], wanted["appearance"]["space"]),
+        "weights": (here["appearance"]["space"], wanted["appearance"]["space"]),
         "encoder": (here["encoder"]["name"], wanted["encoder"]["name"]),
     }
     for name in sorted(asked.given):

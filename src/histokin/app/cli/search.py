@@ -34,6 +34,7 @@ Coordinates are level-0 pixels. A patch or region leaves out what overlaps it, a
     multiple=True,
     help="Leave out what overlaps the query, or its slide, patient, centre: overlap|slide|patient|centre|none.",
 )
+@click.option("--centre", help="Centre of a query from outside the archive: chooses a trained normalizer's weights.")
 @click.option("--where", help="SQL condition on the archive's columns.")
 @click.option("--one-per", type=click.Choice(["slide", "patient"]), help="At most one hit per slide or patient.")
 @click.option(
@@ -98,12 +99,12 @@ def _query(options: dict[str, Any]) -> Any:
     from histokin.types import Region
 
     if options["image"] is not None:
-        return PatchQuery(options["image"], options["mpp"])
+        return PatchQuery(options["image"], options["mpp"], centre=options["centre"])
     if options["case_id"] is not None:
         return CaseQuery(options["case_id"], options["query_patches"])
     if box is not None:
-        return RegionQuery(options["slide"], Region(*box), options["mpp"])
-    return SlideQuery(options["slide"], options["mpp"], options["query_patches"])
+        return RegionQuery(options["slide"], Region(*box), options["mpp"], centre=options["centre"])
+    return SlideQuery(options["slide"], options["mpp"], options["query_patches"], centre=options["centre"])
 
 
 def print_answer(answer: dict[str, Any]) -> None:
