@@ -11,7 +11,10 @@ from click.testing import CliRunner, Result
 
 from histokin.app.cli import cli
 
-COMMANDS = ("demo", "doctor", "evaluate", "index", "info", "normalize", "search")
+COMMANDS = (
+    *("compare-stains", "demo", "doctor", "evaluate", "index", "info", "normalize", "reproduce"),
+    *("search", "stain-table", "train"),
+)
 
 
 def run(*args: object) -> Result:

@@ -18,7 +18,7 @@ from histokin.retrieval.archive import Archive
 from histokin.retrieval.queries import PatchQuery, RegionQuery, SlideQuery
 from histokin.retrieval.recipe import Recipe
 from histokin.stain.pixels import read_image
-from histokin.stain.registry import map_from_dict
+from histokin.stain.registry import appearance_from_dict, map_from_dict
 from histokin.stain.stainnet import StainNet
 from histokin.types import Region
 
@@ -250,3 +250,23 @@ def test_another_space_is_not_comparable(archive: Archive, files: dict[str, Path
 
     with pytest.raises(NotComparable):
         Prepared.from_dict(stored)
+
+
+def test_a_centre_that_looks_like_the_target_stays_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "a.safetensors"
+    write_stainnet(
+        StainNetWeights((Layer(-np.eye(3, dtype=np.float32)[:, :, None, None], np.zeros(3, np.float32)),), {}), file
+    )
+    given = parse_weights([f"a={file}", "b=none"])
+    assert given == {"a": str(file), "b": "none"}
+    appearance = StainNet(weights=given)
+    image = np.full((4, 4, 3), 30, np.uint8)
+    for made in (appearance, appearance_from_dict(appearance.to_dict())):
+        assert made.space == appearance.space
+        assert (made.for_style("a").fit([])(image) == 225).all()
+        assert np.array_equal(made.for_style("b").fit([])(image), image)
+        assert made.for_style("b").fit([]).space == appearance.space
+        with pytest.raises(MissingStyle, match="centre 'c'"):
+            made.for_style("c")
+    with pytest.raises(UsageError, match="no weights for any source"):
+        StainNet(weights={"a": "none"})

@@ -1,7 +1,7 @@
 """Retrieval between laboratories, or within a set: one table of encoders and normalizers."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, final
 
@@ -86,17 +86,20 @@ def evaluate_sets(
     encoders: Sequence[str],
     normalizers: Sequence[str],
     fit: Fit = "set",
+    options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Table:
     """Score every encoder with every normalizer.
 
-    Without ``queries``, every image of the database is searched for among the others (leave one out).
+    Without ``queries``, every image of the database is searched for among the others (leave one out). ``options``
+    are those of a normalizer, by its name; trained weights by style are chosen by the sets' names.
     """
     rows: list[Row] = []
     labels = np.array(database.labels)
     truth = labels if queries is None else np.array(queries.labels)
     for encoder in encoders:
         for normalizer in normalizers:
-            prepared = Recipe(encoder=encoder, normalizer=normalizer).prepare()
+            chosen = (options or {}).get(normalizer, {})
+            prepared = Recipe(encoder=encoder, normalizer=normalizer, normalizer_options=chosen).prepare()
             began = time.perf_counter()
             archived = encode_set(database, prepared, fit)
             asked = archived if queries is None else encode_set(queries, prepared, fit)

@@ -13,7 +13,8 @@ from histokin.nets.generator import MULTIPLE, Generator, load_generator
 from histokin.stain.base import Appearance
 from histokin.stain.options import space
 from histokin.stain.pixels import rgb
-from histokin.stain.styles import ANY, StyleSets, file_of
+from histokin.stain.styles import ANY, UNTOUCHED, StyleSets, file_of
+from histokin.stain.unchanged import Unchanged
 from histokin.types import RGB, Image, ImageMap, Images, Status
 
 TILE = 512
@@ -60,6 +61,10 @@ class StainGANMap(ImageMap):
             return checked.copy(), Status()
         generator = load_generator(Path(self.file), KIND, self.digest)
         return tiled(checked, lambda tile: _run(generator, tile), self.truncate), Status()
+
+    @property
+    def looks_around(self) -> bool:
+        return True
 
     def to_dict(self) -> dict[str, Any]:
         weights = {"path": self.file, "sha256": self.digest}
@@ -135,7 +140,8 @@ class StainGAN(Appearance):
     Parameters
     ----------
     target : None; the weights hold the target.
-    weights : an ONNX file for every source, or a mapping from style (``centre``) to file. The network takes and
+    weights : an ONNX file for every source, or a mapping from style (``centre``) to file, or to "none" for a style
+        that looks like the target and stays as it is. The network takes and
         gives float32 "n 3 h w" in -1 to 1, RGB, for any h and w that are multiples of 4.
     style : the style at hand, where there are several; :meth:`for_style` is the usual way to set it.
     legacy_truncate : cut to 8 bits as the published code does.
@@ -175,7 +181,7 @@ class StainGAN(Appearance):
 
     @property
     def space(self) -> str:
-        digests = {style: found.digest for style, found in self._sets.sets.items()}
+        digests = self._sets.each(lambda found: found.digest, UNTOUCHED)
         return space(self.name, {"weights": digests}, {"legacy_truncate": self._truncate}, USUAL)
 
     def for_style(self, style: str | None) -> Appearance:
@@ -188,12 +194,19 @@ class StainGAN(Appearance):
         for image in images:
             rgb(image)
         found = self._sets.sets[self._sets.key]
+        if found is None:
+            return Unchanged(self.space)
         return StainGANMap(self.space, str(found.path), found.digest, self._truncate)
 
     def to_dict(self) -> dict[str, Any]:
-        weights = {style: {"path": str(found.path), "sha256": found.digest} for style, found in self._sets.sets.items()}
+        untouched: object = UNTOUCHED
+        weights = self._sets.each(_file, untouched)
         options = {"weights": weights, "style": self._sets.style, "legacy_truncate": self._truncate}
         return {"name": self.name, "options": options, "target": None}
+
+
+def _file(found: Generator) -> object:
+    return {"path": str(found.path), "sha256": found.digest}
 
 
 def _read(source: object) -> Generator:

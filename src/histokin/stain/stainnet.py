@@ -12,7 +12,8 @@ from histokin.stain.base import Appearance
 from histokin.stain.color_map import ColorMap
 from histokin.stain.options import space
 from histokin.stain.pixels import rgb
-from histokin.stain.styles import ANY, StyleSets, file_of
+from histokin.stain.styles import ANY, UNTOUCHED, StyleSets, file_of
+from histokin.stain.unchanged import Unchanged
 from histokin.types import RGB, Image, ImageMap, Images, Status
 
 USUAL = {"legacy_truncate": False}
@@ -71,6 +72,10 @@ class NeighborStainNetMap(ImageMap):
     def space(self) -> str:
         return self.name
 
+    @property
+    def looks_around(self) -> bool:
+        return True
+
     @cached_property
     def _runner(self) -> StainNetRunner:
         return StainNetRunner(self.weights)
@@ -105,7 +110,7 @@ class StainNet(Appearance):
     target : None; the weights hold the target.
     weights : a file (safetensors of ours, or a published checkpoint) or
         :class:`~histokin.nets.stainnet.StainNetWeights` for every source, or a mapping from style (``centre``) to
-        one of these.
+        one of these, or to "none" for a style that looks like the target and stays as it is.
     style : the style at hand, where there are several; :meth:`for_style` is the usual way to set it.
     legacy_truncate : cut to 8 bits as the published code does, half a grey level darker on average.
 
@@ -139,11 +144,12 @@ class StainNet(Appearance):
             )
         self._sets = StyleSets.of(self.name, weights, _read, style)
         self._truncate = bool(legacy_truncate)
-        self._maps = {key: stainnet_map(self.space, found, self._truncate) for key, found in self._sets.sets.items()}
+        untouched: ImageMap = Unchanged(self.space)
+        self._maps = self._sets.each(lambda found: stainnet_map(self.space, found, self._truncate), untouched)
 
     @property
     def space(self) -> str:
-        digests = {style: found.digest for style, found in self._sets.sets.items()}
+        digests = self._sets.each(lambda found: found.digest, UNTOUCHED)
         return space(self.name, {"weights": digests}, {"legacy_truncate": self._truncate}, USUAL)
 
     def for_style(self, style: str | None) -> Appearance:
@@ -158,20 +164,19 @@ class StainNet(Appearance):
         return self._maps[self._sets.key]
 
     def to_dict(self) -> dict[str, Any]:
-        return self._dict({style: found.to_dict() for style, found in self._sets.sets.items()})
+        return self._dict(self._sets.each(lambda found: found.to_dict(), UNTOUCHED))
 
     def describe(self) -> dict[str, Any]:
         """As :meth:`to_dict`, with the digest and origin of the weights in place of their numbers."""
-        return self._dict(
-            {
-                style: {"digest": found.digest, "parameters": found.parameters, "metadata": dict(found.metadata)}
-                for style, found in self._sets.sets.items()
-            }
-        )
+        return self._dict(self._sets.each(_origin, UNTOUCHED))
 
-    def _dict(self, weights: dict[str, Any]) -> dict[str, Any]:
-        options = {"weights": weights, "style": self._sets.style, "legacy_truncate": self._truncate}
+    def _dict(self, weights: Mapping[str, object]) -> dict[str, Any]:
+        options = {"weights": dict(weights), "style": self._sets.style, "legacy_truncate": self._truncate}
         return {"name": self.name, "options": options, "target": None}
+
+
+def _origin(found: StainNetWeights) -> dict[str, Any]:
+    return {"digest": found.digest, "parameters": found.parameters, "metadata": dict(found.metadata)}
 
 
 def _read(source: object) -> StainNetWeights:

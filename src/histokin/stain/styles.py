@@ -10,24 +10,28 @@ from histokin.errors import MissingStyle, UsageError
 ANY = ""
 """The style under which weights stand that serve every source."""
 
+UNTOUCHED = "none"
+"""In place of weights: sources of this style look like the target already and stay as they are."""
+
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 @final
 @dataclass(frozen=True)
 class StyleSets(Generic[T]):
-    """Weights by style, and the style at hand (None: not known).
+    """Weights by style (None: stays as it is), and the style at hand (None: not known).
 
     A style is a laboratory or scanner, as the ``centre`` column of a label table names it.
     """
 
     method: str
-    sets: Mapping[str, T]
+    sets: Mapping[str, T | None]
     style: str | None = None
 
     @classmethod
     def of(cls, method: str, weights: object, read: Callable[[object], T], style: str | None) -> "StyleSets[T]":
-        """Read what a user gives: one file, or a mapping from style to file.
+        """Read what a user gives: one file, or a mapping from style to file, or to "none".
 
         Raises
         ------
@@ -49,8 +53,14 @@ class StyleSets(Generic[T]):
                 f"the weights of {method} are {weights!r:.80}",
                 remedy="Give one file for every source, or a file for each centre by name",
             )
-        made = cls(method, {key: read(given[key]) for key in sorted(given)})
+        if all(isinstance(value, str) and value == UNTOUCHED for value in given.values()):
+            raise UsageError(f"{method} has no weights for any source", remedy="Give a file for at least one centre")
+        made = cls(method, {key: _read(read, given[key]) for key in sorted(given)})
         return made if style is None else made.choose(style)
+
+    def each(self, what: Callable[[T], R], untouched: R) -> dict[str, R]:
+        """Something of every set by style, and ``untouched`` for styles that stay as they are."""
+        return {key: untouched if found is None else what(found) for key, found in self.sets.items()}
 
     def choose(self, style: str | None) -> "StyleSets[T]":
         """These sets with another style at hand. Raises :class:`MissingStyle` where it has no weights."""
@@ -79,6 +89,10 @@ class StyleSets(Generic[T]):
             f"{self.method} has weights by centre ({there}), and the centre is not known here",
             remedy="Give a label table with a column 'centre', or name the query's with --centre",
         )
+
+
+def _read(read: Callable[[object], T], source: object) -> T | None:
+    return None if isinstance(source, str) and source == UNTOUCHED else read(source)
 
 
 def file_of(method: str, source: object) -> str | PathLike[str]:

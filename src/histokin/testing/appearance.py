@@ -157,9 +157,10 @@ class AppearanceContract(ABC):
             assert error.remedy
 
     def test_white_stays_near_white(self) -> None:
-        white = np.full((8, 8, 3), 255, np.uint8)
+        white = np.full((32, 32, 3), 255, np.uint8)
         mapped = self.build().fit([synthetic_he(px=128)])(white)
-        assert mapped.min() >= 230
+        # What looks at neighbors may see something else beyond the edges.
+        assert np.asarray(mapped)[8:-8, 8:-8].min() >= 230
 
     def test_other_than_rgb_is_refused(self) -> None:
         fitted = self.build().fit([synthetic_he(px=64)])

@@ -29,7 +29,7 @@ weights_option = click.option(
     "--weights",
     multiple=True,
     metavar="[CENTRE=]FILE",
-    help="Trained weights of stainnet or stain-gan; repeat with CENTRE= for one set per centre.",
+    help="Trained weights of stainnet or stain-gan; repeat with CENTRE= for each centre (CENTRE=none: as it is).",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
@@ -97,7 +97,7 @@ def parse_weights(given: Sequence[str]) -> str | dict[str, str] | None:
     if not given:
         return None
     pairs = [("", text) if "=" not in text or Path(text).exists() else text.partition("=")[::2] for text in given]
-    by_centre = {centre: str(Path(file).absolute()) for centre, file in pairs if file}
+    by_centre = {c: file if c and file == "none" else str(Path(file).absolute()) for c, file in pairs if file}
     if len(by_centre) != len(given) or ("" in by_centre and len(given) > 1):
         raise UsageError(
             f"--weights {' --weights '.join(given)} names no single file, nor one file for each centre",

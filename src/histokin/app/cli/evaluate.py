@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from histokin.app.cli.common import guarded, json_option, print_json, print_table
+from histokin.app.cli.common import guarded, json_option, parse_weights, print_json, print_table, weights_option
 from histokin.errors import UsageError
 
 EPILOG = """\b
@@ -12,6 +12,7 @@ Examples:
   histokin evaluate hospital-a/ --queries hospital-b/
   histokin evaluate crc5/ --queries colon/ --same colon_n=H --same colon_aca=AC --only H --only AC
   histokin evaluate tiles/ --normalizer none --encoder color-histogram
+  histokin evaluate a/ --queries b/ --normalizer stainnet --weights a=none --weights b=b-to-a.safetensors
 
 A set is a folder with one folder per class. Without --queries every image is searched for among the others
 (leave one out): that reads too high where images of one slide are on both sides, as the histogram row shows."""
@@ -24,6 +25,7 @@ A set is a folder with one folder per class. Without --queries every image is se
 @click.option("--only", multiple=True, help="Keep only these classes (after --same).")
 @click.option("--encoder", multiple=True, help="Encoders [color-histogram and the shipped one].")
 @click.option("--normalizer", multiple=True, help="Normalizers [none, reinhard, macenko].")
+@weights_option
 @click.option(
     "--fit",
     type=click.Choice(["set", "image"]),
@@ -40,11 +42,13 @@ def evaluate(
     only: tuple[str, ...],
     encoder: tuple[str, ...],
     normalizer: tuple[str, ...],
+    weights: tuple[str, ...],
     fit: str,
     as_json: bool,
 ) -> None:
     """Measure retrieval on labelled images: P@1, P@5, vote@5 beside chance and a color histogram."""
     rename = _rename(same)
+    trained = parse_weights(weights)
     from histokin.encoders.registry import DEFAULT_ENCODER
     from histokin.evaluation.labelled import read_set
     from histokin.evaluation.retrieval import evaluate_sets
@@ -57,6 +61,7 @@ def evaluate(
         encoders=encoder or ("color-histogram", DEFAULT_ENCODER),
         normalizers=normalizer or ("none", "reinhard", "macenko"),
         fit="image" if fit == "image" else "set",
+        options={name: {"weights": trained} for name in ("stainnet", "stain-gan")} if trained else {},
     )
     if as_json:
         print_json(table.to_dict())

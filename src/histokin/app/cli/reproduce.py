@@ -1,0 +1,86 @@
+"""``histokin reproduce``."""
+
+import os
+import shlex
+from pathlib import Path
+
+import click
+
+from histokin.app.cli.common import guarded, json_option, print_json
+from histokin.errors import UsageError
+
+EPILOG = """\b
+Papers:
+  stainnet   Kang et al., StainNet (without the classifier)
+  cbhir      content-based retrieval with color normalization (the part on color)
+
+\b
+Examples:
+  histokin reproduce stainnet
+  histokin reproduce cbhir --out pages/cbhir
+  histokin reproduce stainnet --data published-pairs/ --minutes 120
+  histokin reproduce stainnet --quick --out /tmp/try
+
+Synthetic images are always made; real ones are used where they are there. The page says which is which, and what
+was left out. Trained weights stay in the folder: another run goes on with them."""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("paper")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the page [reproduced/PAPER].")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Your data: a manifest.csv (path,set,centre,label,pair,split), or the folder that holds it.",
+)
+@click.option(
+    "--shared",
+    type=click.Path(path_type=Path),
+    help="Folder of real images that the project shares [HISTOKIN_DATA, or ../shared/data].",
+)
+@click.option("--minutes", type=click.FloatRange(min=0), default=15.0, show_default=True, help="Of training.")
+@click.option("--quick", is_flag=True, help="Tiny images and few steps: does everything work?")
+@json_option
+@guarded
+def reproduce(
+    paper: str,
+    out: Path | None,
+    data: Path | None,
+    shared: Path | None,
+    minutes: float,
+    quick: bool,
+    as_json: bool,
+) -> None:
+    """Make a paper's tables and figures on the data at hand, each beside the published one, as one page."""
+    from histokin.evaluation.reproduce.papers import PAPERS
+    from histokin.evaluation.reproduce.run import Run
+
+    make = PAPERS.load(paper)
+    folder = out or Path("reproduced") / paper
+    command = ["histokin", "reproduce", paper, "--out", str(folder)]
+    command += ["--data", str(data)] if data else []
+    command += ["--shared", str(shared)] if shared else []
+    command += ["--minutes", f"{minutes:g}"] if paper == "stainnet" and not quick else []
+    command += ["--quick"] if quick else []
+    run = Run(
+        folder,
+        shared=_shared(shared),
+        data=data,
+        quick=quick,
+        minutes=minutes,
+        command=shlex.join(command),
+        say=lambda message: click.echo(message, err=True),
+    )
+    page: Path = make(run).absolute()
+    if as_json:
+        print_json({"paper": paper, "page": str(page), "report": str(page.with_name("report.json"))})
+        return
+    click.echo(f"page: {page}")
+
+
+def _shared(given: Path | None) -> Path | None:
+    """The folder of shared images: as given, by the environment, or beside the checkout; None where none is."""
+    folder = given or Path(os.environ.get("HISTOKIN_DATA", "../shared/data"))
+    if given and not given.is_dir():
+        raise UsageError("no folder there", remedy="Give the folder of real images, or leave --shared out", path=given)
+    return folder.absolute() if folder.is_dir() else None
