@@ -53,7 +53,7 @@ class StyleSets(Generic[T]):
                 f"the weights of {method} are {weights!r:.80}",
                 remedy="Give one file for every source, or a file for each centre by name",
             )
-        if all(isinstance(value, str) and value == UNTOUCHED for value in given.values()):
+        if all(value is None or (isinstance(value, str) and value == UNTOUCHED) for value in given.values()):
             raise UsageError(f"{method} has no weights for any source", remedy="Give a file for at least one centre")
         made = cls(method, {key: _read(read, given[key]) for key in sorted(given)})
         return made if style is None else made.choose(style)
@@ -92,7 +92,7 @@ class StyleSets(Generic[T]):
 
 
 def _read(read: Callable[[object], T], source: object) -> T | None:
-    return None if isinstance(source, str) and source == UNTOUCHED else read(source)
+    return None if source is None or (isinstance(source, str) and source == UNTOUCHED) else read(source)
 
 
 def file_of(method: str, source: object) -> str | PathLike[str]:
