@@ -173,6 +173,15 @@ def test_evaluate_prints_chance_and_the_histogram(tile_set: Path) -> None:
     assert {row["encoder"] for row in table["rows"]} > {"color-histogram"}
     assert 0.4 < table["chance_precision"] < 0.6
     assert all(0 <= row["p5"] <= 1 for row in table["rows"])
+    assert not table["verdict"]["leaks"]
+
+
+def test_evaluate_says_that_copies_are_on_both_sides(tile_set: Path, tmp_path: Path) -> None:
+    shutil.copytree(tile_set, tmp_path / "other")
+    options = ("--normalizer", "none", "--encoder", "color-histogram")
+    result = run("evaluate", tile_set, "--queries", tmp_path / "other", *options)
+    assert result.stdout.startswith("LEAKS")
+    assert "pictures are on both sides" in result.stdout
 
 
 def test_doctor_finds_all_parts(archive: Path) -> None:

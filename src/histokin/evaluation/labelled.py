@@ -8,10 +8,12 @@ from typing import Literal, final
 import numpy as np
 
 from histokin.errors import NoTissue, UsageError
+from histokin.evaluation.leakage import Side, side
 from histokin.retrieval.index_images import image_patches
 from histokin.retrieval.preparing import FIT_SAMPLE, chunks, fast_form, spread
 from histokin.retrieval.recipe import Prepared
 from histokin.slides.discover import discover
+from histokin.slides.grid import Grid
 from histokin.slides.reading import open_slide
 from histokin.types import RGB, Vectors
 
@@ -64,18 +66,23 @@ def encode_set(images: LabelledSet, prepared: Prepared, fit: Fit = "set") -> Vec
     rows: list[Vectors] = []
     appearance = prepared.appearance.for_style(images.name)
     sample = spread(images.paths, FIT_SAMPLE) if appearance.looks_at_source else []
-    shared = appearance.fit([_load(path, prepared) for path in sample])
+    shared = appearance.fit([_load(path, prepared.grid) for path in sample])
     fast = fast_form(shared, len(images.paths) * prepared.grid.patch_px**2)
     for paths in chunks(images.paths, 64):
-        pictures = [_load(path, prepared) for path in paths]
+        pictures = [_load(path, prepared.grid) for path in paths]
         mapped = [(fast if fit == "set" else appearance.fit([p]))(p) for p in pictures]
         rows.append(prepared.encoder.encode(mapped))
     return np.concatenate(rows)
 
 
-def _load(path: Path, prepared: Prepared) -> RGB:
+def look(images: LabelledSet, grid: Grid) -> Side:
+    """What the leakage checks need of a set."""
+    return side([str(path) for path in images.paths], images.labels, (_load(path, grid) for path in images.paths))
+
+
+def _load(path: Path, grid: Grid) -> RGB:
     with open_slide(path) as slide:
         try:
-            return image_patches(slide, prepared.grid, None)[0][1]
+            return image_patches(slide, grid, None)[0][1]
         except NoTissue as error:
             raise UsageError(f"{path} is blank", remedy="Remove it from the set") from error

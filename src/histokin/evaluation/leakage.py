@@ -5,7 +5,7 @@ same patient (slide, centre) on both sides, and queries that find their own slid
 for by itself, and the verdict stands at the head of a report.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, final
 
@@ -14,7 +14,7 @@ from jaxtyping import Float32, Shaped
 
 from histokin.encoders.color_histogram import ColorHistogram
 from histokin.evaluation.coarse_color import coarse_accuracy, nearest_accuracy
-from histokin.types import Images, Vectors
+from histokin.types import RGB, Vectors
 
 THUMB_PX = 32
 
@@ -86,16 +86,21 @@ class Verdict:
 
 
 def side(
-    names: Sequence[str], labels: Sequence[str], images: Images, columns: Sequence[Mapping[str, str]] | None = None
+    names: Sequence[str],
+    labels: Sequence[str],
+    images: Iterable[RGB],
+    columns: Sequence[Mapping[str, str]] | None = None,
 ) -> Side:
-    """Look at the pictures of one side once (``uint8`` RGB)."""
+    """Look at the pictures of one side once, one after the other (``uint8`` RGB)."""
     import cv2
 
-    thumbs = np.empty((len(images), THUMB_PX, THUMB_PX), np.float32)
+    histogram = ColorHistogram()
+    thumbs = np.empty((len(names), THUMB_PX, THUMB_PX), np.float32)
+    colors = np.empty((len(names), histogram.spec.dim), np.float32)
     for place, image in enumerate(images):
         gray = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
         thumbs[place] = cv2.resize(gray, (THUMB_PX, THUMB_PX), interpolation=cv2.INTER_AREA)
-    colors = ColorHistogram().encode(images) if len(images) else np.zeros((0, 512), np.float32)
+        colors[place] = histogram.encode([image])[0]
     return Side(tuple(names), np.array(labels), thumbs, colors, tuple(columns or ({},) * len(names)))
 
 

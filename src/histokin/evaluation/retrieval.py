@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Shaped
 
 from histokin.archive.exact import Metric, search
-from histokin.evaluation.labelled import Fit, LabelledSet, encode_set
+from histokin.evaluation.labelled import Fit, LabelledSet, encode_set, look
+from histokin.evaluation.leakage import Verdict, leakage_verdict
 from histokin.metrics.classification import macro_f1
 from histokin.metrics.ranking import (
     bootstrap_interval,
@@ -19,6 +20,7 @@ from histokin.metrics.ranking import (
     precision_at_k,
 )
 from histokin.retrieval.recipe import Recipe
+from histokin.slides.grid import Grid
 from histokin.types import Vectors
 
 COLUMNS = ("encoder", "normalizer", "P@1", "95 %", "P@5", "95 %", "vote@5", "95 %", "macro-F1 of vote", "images/s")
@@ -72,11 +74,12 @@ class Table:
     chance_precision: float
     chance_any_hit_5: float
     note: str
+    verdict: Verdict
     columns: tuple[str, ...] = COLUMNS
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        return asdict(self)
+        return {**asdict(self), "verdict": self.verdict.to_dict()}
 
 
 def evaluate_sets(
@@ -107,6 +110,8 @@ def evaluate_sets(
             images = len(labels) if queries is None else len(labels) + len(truth)
             found = _neighbors(archived, asked, prepared.encoder.spec.metric, leave_one_out=queries is None)
             rows.append(_row(encoder, normalizer, labels[found], truth, images / seconds))
+    seen = [look(one, Grid()) for one in (database, queries) if one is not None]
+    verdict = leakage_verdict(seen[0], seen[1] if len(seen) > 1 else None)
     chance = chance_precision(labels, truth)
     any_hit = chance_any_hit(labels, truth, 5)
     name = database.name if queries is None else f"{queries.name} in {database.name}"
@@ -115,7 +120,7 @@ def evaluate_sets(
         f"{name}: {len(truth)} queries ({classes}), {len(labels)} in the archive, stain fitted per {fit}; "
         f"chance P@k {chance:.3f} (any hit in 5: {any_hit:.3f})"
     )
-    return Table(title, tuple(rows), chance, any_hit, NO_GROUPS if queries is None else ACROSS)
+    return Table(title, tuple(rows), chance, any_hit, NO_GROUPS if queries is None else ACROSS, verdict)
 
 
 def _neighbors(archived: Vectors, asked: Vectors, metric: Metric, *, leave_one_out: bool) -> Shaped[np.ndarray, "q 5"]:

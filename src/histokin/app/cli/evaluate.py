@@ -15,7 +15,8 @@ Examples:
   histokin evaluate a/ --queries b/ --normalizer stainnet --weights a=none --weights b=b-to-a.safetensors
 
 A set is a folder with one folder per class. Without --queries every image is searched for among the others
-(leave one out): that reads too high where images of one slide are on both sides, as the histogram row shows."""
+(leave one out): that reads too high where images of one slide are on both sides. The first line says whether it does:
+copies on both sides, and slides told by their staining, are looked for."""
 
 
 @click.command(epilog=EPILOG)
@@ -66,6 +67,7 @@ def evaluate(
     if as_json:
         print_json(table.to_dict())
         return
+    click.echo(table.verdict.headline)
     print_table(table.title, table.columns, [row.cells() for row in table.rows])
     click.echo(table.note)
 
