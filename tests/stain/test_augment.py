@@ -2,6 +2,7 @@
 
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -104,22 +105,15 @@ def test_seeds_repeat_and_pickles_start_anew(kind: type[Augmentation]) -> None:
     assert not np.array_equal(make(p=1.0)(image), make(p=1.0)(image))
 
 
-def test_workers_draw_numbers_of_their_own() -> None:
+def test_workers_draw_numbers_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     data = pytest.importorskip("torch", reason="needs the torch extra").utils.data
     image = synthetic_he(px=16)
-
-    class Images(data.Dataset):  # type: ignore[misc, name-defined]
-        change = HED(p=1.0, seed=5)
-
-        def __len__(self) -> int:
-            return 4
-
-        def __getitem__(self, index: int) -> int:
-            return int(np.asarray(self.change(image), np.int64).sum())
-
-    runs = [[int(x) for x in data.DataLoader(Images(), batch_size=1, num_workers=2)] for _ in range(2)]
-    assert runs[0] == runs[1]
-    assert len(set(runs[0])) == 4
+    sums = []
+    for worker in (None, 0, 1, 0):
+        monkeypatch.setattr(data, "get_worker_info", lambda w=worker: None if w is None else SimpleNamespace(id=w))
+        sums.append(int(HED(p=1.0, seed=5)(image).astype(np.int64).sum()))
+    assert len(set(sums)) == 3
+    assert sums[1] == sums[3]
 
 
 def test_an_image_is_changed_as_often_as_asked() -> None:

@@ -37,3 +37,8 @@ class TestReinhard(AppearanceContract):
 class TestReinhardLalphabeta(AppearanceContract):
     def build(self, *, strict: bool = False) -> Appearance:
         return Reinhard(color_space="lalphabeta", strict=strict)
+
+
+class TestReinhard8Bit(AppearanceContract):
+    def build(self, *, strict: bool = False) -> Appearance:
+        return Reinhard(strict=strict, legacy_uint8_lab=True)

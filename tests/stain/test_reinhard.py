@@ -2,7 +2,9 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -118,3 +120,23 @@ def test_default_targets_are_the_public_test_slides(shared_data: Path) -> None:
 def test_impossible_targets_are_refused(target: object) -> None:
     with pytest.raises(UsageError):
         Reinhard(target)
+
+
+def test_legacy_uint8_lab_is_the_8_bit_computation(shared_data: Path) -> None:
+    folder = shared_data / "stain-reference" / "torchstain"
+    source, target = (np.asarray(Image.open(folder / f"{n}.png").convert("RGB")) for n in ("source", "target"))
+
+    def lab(image: np.ndarray) -> np.ndarray:
+        levels = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.float64)
+        return np.asarray(levels / (2.55, 1, 1) - (0, 128, 128))
+
+    moved = (lab(source) - lab(source).mean((0, 1))) * lab(target).std((0, 1)) / lab(source).std((0, 1))
+    moved = np.clip((moved + lab(target).mean((0, 1)) + (0, 128, 128)) * (2.55, 1, 1), 0, 255).astype(np.uint8)
+    published = cv2.cvtColor(moved, cv2.COLOR_LAB2RGB).astype(int)
+    options: dict[str, Any] = {"statistics": "all", "background": "transfer"}
+    ours = Reinhard(target, legacy_uint8_lab=True, **options).fit([source])(source)
+    assert np.abs(ours - published).max() <= 1
+    exact = Reinhard(target, **options).fit([source])(source)
+    assert np.abs(exact - published).max() > 1
+    with pytest.raises(UsageError, match="CIELAB only"):
+        Reinhard(color_space="lalphabeta", legacy_uint8_lab=True)

@@ -120,7 +120,29 @@ class LAlphaBeta(ColorSpace):
         return image
 
 
+@final
+class Lab8(ColorSpace):
+    """CIELAB through OpenCV's 8-bit conversion, cut to whole levels on the way back: one to two grey levels are lost.
+
+    As StainTools and its descendants compute.
+    """
+
+    _SCALE = np.array([100 / 255, 1, 1], np.float32)
+    _SHIFT = np.array([0, 128, 128], np.float32)
+
+    def forward(self, image: RGB) -> Planes:
+        lab = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2LAB).astype(np.float32)
+        light, a, b = cv2.split((lab - self._SHIFT) * self._SCALE)
+        return light, a, b
+
+    def inverse(self, planes: Planes) -> RGB:
+        lab = np.clip(np.stack(planes, axis=-1) / self._SCALE + self._SHIFT, 0, 255).astype(np.uint8)
+        image: RGB = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
+        return image
+
+
 LAB = Lab()
+LAB8 = Lab8()
 SPACES: dict[str, ColorSpace] = {"lab": LAB, "lalphabeta": LAlphaBeta()}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from histokin.errors import UsageError
 from histokin.stain.base import Appearance
 from histokin.stain.color_map import ColorMap, by_blocks
-from histokin.stain.color_spaces import LAB, SPACES, Planes
+from histokin.stain.color_spaces import LAB, LAB8, SPACES, ColorSpace, Planes
 from histokin.stain.masks import enough, luminosity_mask
 from histokin.stain.options import DECIMALS, choice, numbers, refuse_if, space
 from histokin.stain.pixels import Pixels, pool, read_image, rgb
@@ -21,7 +21,10 @@ from histokin.types import RGB, ImageMap, Images, Status
 WHITE_FROM, WHITE_TO = 80.0, 90.0
 """CIELAB lightness from which background fades out of the transfer, and from which it is left alone."""
 
-USUAL = {"color_space": "lab", "statistics": "tissue", "background": "keep"}
+USUAL = {"color_space": "lab", "statistics": "tissue", "background": "keep", "legacy_uint8_lab": False}
+
+LEGACY = "lab-8bit"
+AXES: dict[str, ColorSpace] = {**SPACES, LEGACY: LAB8}
 
 
 @final
@@ -54,13 +57,13 @@ DEFAULT_TARGETS = {
 """Tissue of OpenSlide's public-domain (CC0) test slide CMU-1-Small-Region.svs, all of level 0 below the luminosity
 threshold, to four decimals."""
 
-LEAST_STD = {"lab": (1.0, 0.5), "lalphabeta": (0.005, 0.001)}
+LEAST_STD = {"lab": (1.0, 0.5), LEGACY: (1.0, 0.5), "lalphabeta": (0.005, 0.001)}
 """Spread of lightness, and of the two color axes together, below which there is nothing to transfer."""
 
 
 def color_statistics(pixels: Pixels, color_space: str = "lab") -> ColorStatistics:
     """Statistics of pixels "n 3", accumulated in 64-bit floats."""
-    planes = [plane.astype(np.float64) for plane in SPACES[color_space].forward(pixels.reshape(-1, 1, 3))]
+    planes = [plane.astype(np.float64) for plane in AXES[color_space].forward(pixels.reshape(-1, 1, 3))]
     mean = [round(float(plane.mean()), DECIMALS) for plane in planes]
     std = [round(float(plane.std()), DECIMALS) for plane in planes]
     return ColorStatistics((mean[0], mean[1], mean[2]), (std[0], std[1], std[2]))
@@ -90,7 +93,7 @@ class ReinhardMap(ColorMap):
         return by_blocks(image, self._strip)
 
     def _strip(self, pixels: RGB) -> RGB:
-        axes = SPACES[self.color_space]
+        axes = AXES[self.color_space]
         before = axes.forward(pixels)
         after = self.transfer(before)
         if self.keep_background:
@@ -125,7 +128,7 @@ class ReinhardMap(ColorMap):
     def from_dict(cls, stored: Mapping[str, Any]) -> "ReinhardMap":
         """The map that :meth:`to_dict` described; same bytes out."""
         source, target = (ColorStatistics.from_dict(stored[key]) for key in ("source", "target"))
-        axes = choice("color_space", stored["color_space"], tuple(SPACES))
+        axes = choice("color_space", stored["color_space"], tuple(AXES))
         return cls(stored["space"], axes, source, target, bool(stored["keep_background"]))
 
 
@@ -145,6 +148,7 @@ class Reinhard(Appearance):
     statistics : ``tissue`` or ``all`` pixels, of source and target.
     background : ``keep`` or ``transfer``.
     strict : raise :class:`~histokin.errors.DegenerateStain` for a source without color to transfer.
+    legacy_uint8_lab : through 8-bit CIELAB, both ways, as StainTools does: one to two grey levels are lost.
 
     Source: E. Reinhard et al., Color transfer between images, IEEE CG&A 2001, equations 10 and 11.
     """
@@ -159,13 +163,18 @@ class Reinhard(Appearance):
         statistics: str = "tissue",
         background: str = "keep",
         strict: bool = False,
+        legacy_uint8_lab: bool = False,
     ) -> None:
         self._strict = strict
-        self._options = {
+        self._options: dict[str, Any] = {
             "color_space": choice("color_space", color_space, tuple(SPACES)),
             "statistics": choice("statistics", statistics, ("tissue", "all")),
             "background": choice("background", background, ("keep", "transfer")),
+            "legacy_uint8_lab": bool(legacy_uint8_lab),
         }
+        if legacy_uint8_lab and color_space != "lab":
+            raise UsageError("legacy_uint8_lab goes with CIELAB only", remedy="Leave it out, or leave color_space out")
+        self._axes = LEGACY if legacy_uint8_lab else color_space
         self.target = self._target_of(target)
 
     def _target_of(self, target: object) -> ColorStatistics:
@@ -189,7 +198,7 @@ class Reinhard(Appearance):
         status = enough(int(tissue.sum()))
         if not status.ok:
             return status
-        color_space = self._options["color_space"]
+        color_space = self._axes
         found = color_statistics(pixels if self._options["statistics"] == "all" else pixels[tissue], color_space)
         light, color = LEAST_STD[color_space]
         if found.std[0] < light or np.hypot(*found.std[1:]) < color:
@@ -206,7 +215,7 @@ class Reinhard(Appearance):
             refuse_if(self._strict, source)
             return Unchanged(self.space, source)
         keep = self._options["background"] == "keep"
-        return ReinhardMap(self.space, self._options["color_space"], source, self.target, keep)
+        return ReinhardMap(self.space, self._axes, source, self.target, keep)
 
     def to_dict(self) -> dict[str, Any]:
         options = {**self._options, "strict": self._strict}
