@@ -52,7 +52,7 @@ STAINNET = DATA / "weights" / "stainnet" / "aligned_histopathology_dataset__Stai
 TARGETS = (
     ("macenko", "macenko-pca", 30),
     ("macenko", "torchstain", 50),
-    ("vahadane", "style", 100),
+    ("vahadane", "stand-in", 100),
     ("reinhard", "8-bit", 10),
     ("reinhard", "float", 40),
     ("bksvd", "direct", 10),

@@ -185,8 +185,8 @@ def _scikit_learn(target: RGB) -> list[Peer]:
         return run
 
     return [
-        Peer("StainTools-style, lasso by scikit-learn", "vahadane", peer("lasso_cd"), small=True),
-        Peer("TIAToolbox-style, dictionary by scikit-learn, least squares", "vahadane", peer("least squares")),
+        Peer("stand-in for StainTools, lasso by scikit-learn", "vahadane", peer("lasso_cd"), small=True),
+        Peer("stand-in for TIAToolbox, dictionary by scikit-learn", "vahadane", peer("least squares")),
     ]
 
 
