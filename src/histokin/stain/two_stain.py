@@ -199,7 +199,7 @@ class TwoStainFit:
     def model(self, pixels: Pixels) -> StainModel | Status:
         """The stains of some pixels, or the status that says why there are none to estimate."""
         densities = self.density.forward(pixels)
-        tissue = densities[self.tissue(pixels, densities)]
+        tissue = np.compress(self.tissue(pixels, densities), densities, axis=0)
         status = enough(len(tissue))
         if not status.ok:
             return status
@@ -219,7 +219,7 @@ class TwoStainFit:
         if self.penalty is not None:
             yield from lasso(densities, stains, self.penalty).T
             return
-        r, g, b = (densities[:, i] for i in range(3))
+        r, g, b = np.ascontiguousarray(densities.T)
         for u in unmixing(stains):
             yield r * u[0] + g * u[1] + b * u[2]
 
