@@ -3,9 +3,12 @@
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from histokin.app.cli import cli
+from histokin.errors import UsageError
+from histokin.stain import khan_classifier
 
 
 def test_a_page_and_json(tile_set: Path, tmp_path: Path) -> None:
@@ -30,3 +33,16 @@ def test_failures_have_a_status_and_a_remedy(tile_set: Path, tmp_path: Path) -> 
     absent = CliRunner().invoke(cli, ["compare-stains", str(tmp_path / "absent"), *options])
     assert absent.exit_code != 0
     assert "absent" in absent.stderr
+
+
+def test_without_the_extra_khan_is_left_out_and_told(
+    tile_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> None:
+        raise UsageError("khan needs scikit-learn to fit a source", remedy="pip install 'histokin[khan]'")
+
+    monkeypatch.setattr(khan_classifier, "require", missing)
+    result = CliRunner().invoke(cli, ["compare-stains", str(tile_set), "--out", str(tmp_path / "out"), "--images", "2"])
+    assert result.exit_code == 0, result.output
+    assert "khan is left out" in result.stderr
+    assert "khan" not in result.stdout

@@ -33,7 +33,7 @@ Each source is a group: a folder of images (walked to any depth), an image, or a
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--target", type=click.Path(path_type=Path), help="Reference image; with --pairs a folder of targets.")
 @click.option("--pairs", is_flag=True, help="The target folder holds aligned images of the sources' names.")
-@click.option("--methods", help="Comma-separated [all that need no trained weights].")
+@click.option("--methods", help="Comma-separated [all that are installed and need no trained weights].")
 @weights_option
 @click.option("--each", is_flag=True, help="Fit every picture by itself (with --pairs: on its own target).")
 @click.option("--images", "most", type=click.IntRange(1), default=24, show_default=True, help="Pictures per source.")
@@ -65,7 +65,7 @@ def compare_stains(
     from histokin.evaluation.compare_stains import CLASSIC
     from histokin.evaluation.compare_stains import compare_stains as compare
 
-    chosen = tuple(name.strip() for name in methods.split(",") if name.strip()) if methods else CLASSIC
+    chosen = tuple(name.strip() for name in methods.split(",") if name.strip()) if methods else _usual(CLASSIC)
     trained = parse_weights(weights)
     learned: dict[str, dict[str, Any]] = {m: {"weights": trained} for m in ("stainnet", "stain-gan") if trained}
     found = compare(
@@ -96,6 +96,18 @@ def compare_stains(
         print_table("Stain normalizers", ("method", "NMI SD", "NMI CV", "left as they are", "images/s"), rows)
         click.echo(f"page: {found.page}")
     sys.exit(FAILED if found.failed_methods or found.failed_inputs else 0)
+
+
+def _usual(methods: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the methods whose extra is installed; what is left out is said."""
+    from histokin.stain.khan_classifier import require
+
+    try:
+        require()
+    except UsageError as error:
+        click.echo(f"khan is left out: {error}", err=True)
+        return tuple(method for method in methods if method != "khan")
+    return methods
 
 
 def _spread(values: list[float]) -> tuple[float, float]:
