@@ -35,7 +35,7 @@ def test_failures_have_a_status_and_a_remedy(tile_set: Path, tmp_path: Path) -> 
     assert "absent" in absent.stderr
 
 
-def test_without_the_extra_khan_is_left_out_and_told(
+def test_a_method_whose_extra_is_missing_is_left_out(
     tile_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing() -> None:

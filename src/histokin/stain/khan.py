@@ -14,7 +14,6 @@ from histokin.errors import UsageError
 from histokin.stain.base import Appearance
 from histokin.stain.color_map import ColorMap, by_blocks
 from histokin.stain.deconvolution import Stains3
-from histokin.stain.density_map import MAX_EXPONENT
 from histokin.stain.khan_model import DENSITY, MOST_LIGHT, KhanModel, Levels, model_of
 from histokin.stain.khan_spline import KhanSpline, fit_spline
 from histokin.stain.options import refuse_if, space
@@ -60,12 +59,6 @@ class KhanMap(ColorMap):
     def space(self) -> str:
         return self.name
 
-    @property
-    def safe(self) -> bool:
-        """False where the matrices amplify so much that tables of 32-bit floats would not hold them."""
-        largest = max(np.abs(self._inverse).max(), np.abs(self._residual).max())
-        return bool(largest * DENSITY.table.max() <= MAX_EXPONENT)
-
     @cached_property
     def _inverse(self) -> Float64[np.ndarray, "3 3"]:
         return np.asarray(np.linalg.inv(self.source))
@@ -78,9 +71,12 @@ class KhanMap(ColorMap):
 
     @cached_property
     def _light(self) -> Float32[np.ndarray, "2 3 256"]:
-        """Light behind a stain is the product over channels of ``[stain, channel, level]``."""
-        tables = np.exp(-self._inverse[:2, :, None] * DENSITY.table[None, None])
-        tables[:, 0] *= 255 * FINE
+        """Logarithm of the light behind a stain, in steps of a curve's table: the sum of ``[stain, channel, level]``.
+
+        Sums of logarithms, as products would overflow where the two stains are alike.
+        """
+        tables = -self._inverse[:2, :, None] * DENSITY.table[None, None]
+        tables[:, 0] += np.log(255 * FINE)
         light: Float32[np.ndarray, "2 3 256"] = tables.astype(np.float32)
         return light
 
@@ -96,9 +92,9 @@ class KhanMap(ColorMap):
 
     @cached_property
     def _rest(self) -> Float32[np.ndarray, "3 3 256"]:
-        """What the residual lets through: the product over input channels of ``[output, input, level]``."""
-        tables = np.exp(-self._residual[:, :, None] * DENSITY.table[None, None])
-        tables[:, 0] *= DENSITY.white
+        """Logarithm of what the residual lets through: the sum over input channels of ``[output, input, level]``."""
+        tables = -self._residual[:, :, None] * DENSITY.table[None, None]
+        tables[:, 0] += np.log(DENSITY.white)
         rest: Float32[np.ndarray, "3 3 256"] = tables.astype(np.float32)
         return rest
 
@@ -110,15 +106,14 @@ class KhanMap(ColorMap):
 
         planes = cv2.split(pixels)
 
-        def product(tables: Float32[np.ndarray, "3 256"]) -> Any:
+        def light(tables: Float32[np.ndarray, "3 256"], most: float) -> Any:
             r, g, b = (cv2.LUT(plane, table) for plane, table in zip(planes, tables, strict=True))
-            return r * g * b
+            return cv2.exp(np.minimum(r + g + b, np.float32(np.log(most))))
 
-        most = np.float32(MOST_LIGHT * FINE)
-        places = [np.rint(np.minimum(product(tables), most)).astype(np.int32) for tables in self._light]
+        places = [np.rint(light(tables, MOST_LIGHT * FINE)).astype(np.int32) for tables in self._light]
         levels = []
         for c in range(3):
-            through = self._curves[0][c][places[0]] * self._curves[1][c][places[1]] * product(self._rest[c])
+            through = self._curves[0][c][places[0]] * self._curves[1][c][places[1]] * light(self._rest[c], 1e9)
             level = np.rint(through + np.float32(DENSITY.offset))
             levels.append(np.clip(level, 0, 255).astype(np.uint8))
         merged: RGB = cv2.merge(levels)
@@ -220,8 +215,7 @@ class Khan(Appearance):
         h, e = (curve(*pair, legacy_nan_and=self._legacy) for pair in pairs)
         if h is None or e is None:
             return Status("unchanged", "too little is known of one stain's strength for a curve")
-        made = KhanMap(self.space, source.stains, self.target.stains, h, e)
-        return made if made.safe else Status("unchanged", "the two stains cannot be told apart")
+        return KhanMap(self.space, source.stains, self.target.stains, h, e)
 
     def to_dict(self) -> dict[str, Any]:
         options = {"strict": self._strict, "legacy_nan_and": self._legacy}
