@@ -246,11 +246,12 @@ def images_of(path: Path | None) -> tuple[RGB, list[RGB], str]:
 
 
 def main() -> None:
-    """Print the table and the verdicts; leave with 1 when something aimed at was missed."""
+    """Print the table and the verdicts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("image", nargs="?", type=Path)
     parser.add_argument("--json", type=Path, help="also write all figures to this file")
     parser.add_argument("--methods", default="", help="only these, separated by commas")
+    parser.add_argument("--strict", action="store_true", help="leave with 1 when something aimed at was missed")
     parser.add_argument("--tiles", type=int, default=10_000, help="tiles of the slide")
     asked = parser.parse_args()
     cv2.setNumThreads(1)
@@ -283,7 +284,7 @@ def main() -> None:
         asked.json.write_text(
             json.dumps({"base": base, "methods": [asdict(m) for m in methods], "aims": results}, indent=2) + "\n"
         )
-    sys.exit(0 if all(met for *_, met in results) else 1)
+    sys.exit(1 if asked.strict and not all(met for *_, met in results) else 0)
 
 
 if __name__ == "__main__":
