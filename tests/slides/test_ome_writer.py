@@ -1,5 +1,6 @@
 """Writing slides: what goes in comes out, at every level, and nothing half done stays behind."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +60,15 @@ def test_a_run_that_ends_early_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         write_pyramid(tmp_path / "a.ome.tif", broken(), width=1100, height=600, mpp=0.5, description="")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_run_left_goes_and_what_another_writes_stays(tmp_path: Path) -> None:
+    left, others = tmp_path / ".a.ome.tif.77", tmp_path / ".a.ome.tif.78"
+    for path in (left, others):
+        path.write_bytes(b"half a slide")
+    os.utime(left, (1000, 1000))
+    write(tmp_path / "a.ome.tif", section(40, 40))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [others.name, "a.ome.tif"]
 
 
 def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """Writing a slide: a pyramidal OME-TIFF with JPEG tiles, streamed, in place only once it is whole."""
 
+import glob
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,9 @@ SMALLEST = 1024
 QUALITY = 90
 
 ENDING = ".ome.tif"
+
+STALE_S = 3600.0
+"""Seconds without a write after which an unfinished file belongs to nobody."""
 
 
 def tile_places(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
@@ -55,6 +60,7 @@ def write_pyramid(
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _forget_killed(path)
     except OSError as error:
         raise _refused(path, error) from None
     try:
@@ -70,6 +76,13 @@ def write_pyramid(
         raise _refused(path, error) from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _forget_killed(path: Path) -> None:
+    """Remove what runs that were killed left unfinished: a run at work writes more often than this."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        if left.stat().st_mtime < time.time() - STALE_S:
+            left.unlink(missing_ok=True)
 
 
 def _refused(path: Path, error: OSError) -> UsageError:
