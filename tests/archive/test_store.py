@@ -1,5 +1,6 @@
 """What goes into a store comes out again: all of an item or none of it."""
 
+import os
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -8,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from histokin.archive.records import PATCHES, PatchBatch
+from histokin.archive import tables
+from histokin.archive.records import PATCHES, SLIDES, PatchBatch
 from histokin.archive.snapshot import ARRAYS
 from histokin.archive.store import Store
-from histokin.errors import ArchiveBusy, ArchiveError, ArchiveExists
+from histokin.errors import ArchiveBusy, ArchiveError, ArchiveExists, ArchiveFormat
 
 Make = Callable[..., Any]
 
@@ -228,8 +230,6 @@ def test_a_view_is_of_one_version(
 
 
 def test_one_writer_at_a_time(store: Store) -> None:
-    import os
-
     busy = pytest.raises(ArchiveBusy, match=f"process {os.getpid()} on ")
     with store.writer(), busy as caught, Store.open(store.path).writer():
         pass
@@ -249,8 +249,62 @@ def test_no_archive_over_another_or_over_files(store: Store, tmp_path: Path) -> 
         Store.create(tmp_path / "full" / "file", {}, dim=4, metric="cosine")
 
 
-def test_a_creation_cut_off_is_finished(store: Store, tmp_path: Path, make_source: Make, make_batch: Make) -> None:
+class Killed(BaseException):
+    pass
+
+
+def test_a_creation_killed_at_any_moment_can_be_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_source: Make, make_batch: Make
+) -> None:
+    left = 0
+
+    def dying(original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Killed
+            return original(*args, **options)
+
+        return call
+
+    moment = 0
+    killed = True
+    while killed:
+        archive = tmp_path / f"archive{moment}"
+        with monkeypatch.context() as patch:
+            left = moment
+            for owner, name in ((os, "fsync"), (Path, "mkdir"), (Path, "replace"), (tables, "make_empty")):
+                patch.setattr(owner, name, dying(getattr(owner, name)))
+            try:
+                Store.create(archive, {}, dim=4, metric="cosine")
+                killed = False
+            except Killed:
+                moment += 1
+        whole = (archive / "archive.json").exists()
+        again = Store.open(archive) if whole else Store.create(archive, {}, dim=4, metric="cosine")
+        with again.writer():
+            again.commit([make_source("a")], [make_batch([0])])
+        assert len(content(again)) == 1
+        assert not list(archive.glob(".*"))
+    assert moment > 10
+
+
+def test_a_half_made_table_is_made_again(store: Store, make_source: Make, make_batch: Make) -> None:
     (store.path / "archive.json").unlink()
+    for manifest in (store.path / SLIDES / "_versions").iterdir():
+        manifest.unlink()
+    (store.path / SLIDES / "_versions").rmdir()
     again = Store.create(store.path, {}, dim=4, metric="cosine")
     again.commit([make_source("a")], [make_batch([0])])
     assert len(content(again)) == 1
+
+
+def test_patches_that_lost_their_description_are_kept(store: Store, make_source: Make, make_batch: Make) -> None:
+    store.commit([make_source("a")], [make_batch([0])])
+    about = (store.path / "archive.json").read_text()
+    (store.path / "archive.json").unlink()
+    with pytest.raises(ArchiveFormat, match=r"without its archive\.json"):
+        Store.create(store.path, {}, dim=4, metric="cosine")
+    (store.path / "archive.json").write_text(about)
+    assert len(content(Store.open(store.path))) == 1

@@ -5,6 +5,7 @@ Writing the slide rows is therefore the commit: whatever happens before it leave
 """
 
 import json
+import shutil
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ from histokin.errors import ArchiveError, ArchiveExists, ArchiveFormat, ArchiveM
 
 FORMAT = 1
 ABOUT = "archive.json"
+LOCK = "lock"
 NEWEST = (1 << 64) - 1
 """Lance names the manifest of version v by this number less v, so that the newest sorts first."""
 
@@ -47,13 +49,12 @@ class Store:
 
     @classmethod
     def create(cls, path: Path, recipe: Mapping[str, Any], *, dim: int, metric: str) -> "Store":
-        """Make an empty store. Raises :class:`ArchiveExists`, or :class:`ArchiveError` if it cannot be written."""
-        from histokin.archive import tables
+        """Make an empty store. Raises :class:`ArchiveExists`, or :class:`ArchiveError` if it cannot be written.
 
-        if (path / ABOUT).exists():
-            raise ArchiveExists("there is an archive already", remedy="Open it, or choose another folder", path=path)
-        if path.exists() and not _leftover(path):
-            raise ArchiveExists("is not an empty folder", remedy="Choose a new folder for the archive", path=path)
+        What a creation that was killed left behind is removed first. :class:`ArchiveBusy` says that one is going on,
+        :class:`ArchiveFormat` that patches are there which a lost file described.
+        """
+        _require_room(path)
         about = {
             "format": FORMAT,
             "histokin": __version__,
@@ -64,12 +65,9 @@ class Store:
         }
         try:
             path.mkdir(parents=True, exist_ok=True)
-            for name, schema in ((SLIDES, tables.SLIDE_SCHEMA), (PATCHES, tables.patch_schema(dim))):
-                if not (path / name).exists():
-                    tables.make_empty(path / name, schema)
-                flush(files_of(path / name), path / name)
-            # Last: a folder with this file is a complete archive.
-            write_text(path / ABOUT, json.dumps(about, indent=2, sort_keys=True))
+            with writer_lock(path / LOCK):
+                _require_room(path)  # again: another process may have made one since
+                _make(path, about)
         except OSError as error:
             raise ArchiveError(
                 f"cannot be made ({error.strerror or error})", remedy="Choose a folder you may write to", path=path
@@ -119,7 +117,7 @@ class Store:
     @contextmanager
     def writer(self) -> Iterator[None]:
         """Hold the right to write. Raises :class:`ArchiveBusy` while another process does."""
-        with writer_lock(self.path / "lock"):
+        with writer_lock(self.path / LOCK):
             yield
 
     def commit(self, sources: Sequence[Source], batches: Iterable[PatchBatch]) -> int:
@@ -294,6 +292,38 @@ def _require_distinct(sources: Sequence[Source], path: Path) -> None:
             seen.add(value)
 
 
+def _require_room(path: Path) -> None:
+    """Raises :class:`ArchiveExists` where there is an archive, or anything else that is not ours to replace."""
+    if (path / ABOUT).exists():
+        raise ArchiveExists("there is an archive already", remedy="Open it, or choose another folder", path=path)
+    if path.exists() and not _leftover(path):
+        raise ArchiveExists("is not an empty folder", remedy="Choose a new folder for the archive", path=path)
+
+
 def _leftover(path: Path) -> bool:
-    """True for an empty folder, or one in which a creation was cut off: our tables and nothing else."""
-    return path.is_dir() and {child.name for child in path.iterdir()} <= {SLIDES, PATCHES}
+    """True for an empty folder, or one in which a creation was cut off: our files and nothing else."""
+    ours = {SLIDES, PATCHES, LOCK}
+    return path.is_dir() and all(child.name in ours or _unfinished(child) for child in path.iterdir())
+
+
+def _unfinished(file: Path) -> bool:
+    return file.name.startswith(f".{ABOUT}.")
+
+
+def _make(path: Path, about: Mapping[str, Any]) -> None:
+    """Write an empty store, in place of what a creation that was cut off had written."""
+    from histokin.archive import tables
+
+    for child in path.iterdir():
+        if _unfinished(child):
+            child.unlink()
+    for name, schema in ((SLIDES, tables.SLIDE_SCHEMA), (PATCHES, tables.patch_schema(about["dim"]))):
+        if (path / name / "_versions").is_dir() and tables.open_table(path / name).count_rows():
+            remedy = f"Restore {ABOUT} from a backup, or choose a new folder"
+            raise ArchiveFormat(f"holds an archive without its {ABOUT}", remedy=remedy, path=path)
+        if (path / name).exists():
+            shutil.rmtree(path / name)  # perhaps without its first version
+        tables.make_empty(path / name, schema)
+        flush(files_of(path / name), path / name)
+    # Last: a folder with this file is a complete archive.
+    write_text(path / ABOUT, json.dumps(about, indent=2, sort_keys=True))
