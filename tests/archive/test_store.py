@@ -290,11 +290,13 @@ def test_a_creation_killed_at_any_moment_can_be_repeated(
     assert moment > 10
 
 
-def test_a_half_made_table_is_made_again(store: Store, make_source: Make, make_batch: Make) -> None:
+@pytest.mark.parametrize("folder", [True, False])
+def test_a_half_made_table_is_made_again(folder: bool, store: Store, make_source: Make, make_batch: Make) -> None:
     (store.path / "archive.json").unlink()
     for manifest in (store.path / SLIDES / "_versions").iterdir():
         manifest.unlink()
-    (store.path / SLIDES / "_versions").rmdir()
+    if not folder:
+        (store.path / SLIDES / "_versions").rmdir()
     again = Store.create(store.path, {}, dim=4, metric="cosine")
     again.commit([make_source("a")], [make_batch([0])])
     assert len(content(again)) == 1

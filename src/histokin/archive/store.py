@@ -318,7 +318,7 @@ def _make(path: Path, about: Mapping[str, Any]) -> None:
         if _unfinished(child):
             child.unlink()
     for name, schema in ((SLIDES, tables.SLIDE_SCHEMA), (PATCHES, tables.patch_schema(about["dim"]))):
-        if (path / name / "_versions").is_dir() and tables.open_table(path / name).count_rows():
+        if any((path / name / "_versions").glob("*.manifest")) and tables.open_table(path / name).count_rows():
             remedy = f"Restore {ABOUT} from a backup, or choose a new folder"
             raise ArchiveFormat(f"holds an archive without its {ABOUT}", remedy=remedy, path=path)
         if (path / name).exists():
