@@ -21,7 +21,7 @@ SAVE_EVERY_S = 60.0
 POINTS = 400
 """At most so many points in a loss curve; between them losses are averaged."""
 
-Stopped = Literal["finished", "time", "interrupted"]
+Stopped = Literal["finished", "enough", "time", "interrupted"]
 
 
 class Task(ABC):
@@ -46,6 +46,10 @@ class Task(ABC):
     def after(self, done: int) -> dict[str, float]:
         """Called when ``done`` steps are done; what was measured now, mostly nothing."""
         return {}
+
+    def enough(self) -> bool:
+        """True when more steps are not worth taking; asked after every step."""
+        return False
 
     def extra(self) -> dict[str, Any]:
         """State beside modules and optimizers: tensors, numbers, texts, lists and dictionaries of them."""
@@ -110,7 +114,7 @@ def run(
             session.resume(stored)
         limit = math.inf if minutes is None else 60 * minutes
         while session.done < session.planned:
-            if interrupted.is_set() or session.elapsed >= limit:
+            if interrupted.is_set() or session.elapsed >= limit or task.enough():
                 break
             session.step()
             if watch is not None:
@@ -118,8 +122,13 @@ def run(
             if session.unsaved >= save_every_s:
                 session.save()
         session.save()
-        stopped: Stopped = "interrupted" if interrupted.is_set() else "time"
-        return session.outcome("finished" if session.done >= session.planned else stopped)
+        return session.outcome(_why(session, interrupted.is_set(), task.enough()))
+
+
+def _why(session: "_Session", interrupted: bool, enough: bool) -> Stopped:
+    if session.done >= session.planned:
+        return "finished"
+    return "enough" if enough else "interrupted" if interrupted else "time"
 
 
 @final

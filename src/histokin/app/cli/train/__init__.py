@@ -2,13 +2,15 @@
 
 import click
 
+from histokin.app.cli.train.autoencoders import cbhir, cbmir
 from histokin.app.cli.train.stain_gan import stain_gan
 from histokin.app.cli.train.stainnet import stainnet
 
-TRAINERS = (stain_gan, stainnet)
+TRAINERS = (cbhir, cbmir, stain_gan, stainnet)
 
 EPILOG = """\b
 Examples:
+  histokin train cbhir tiles/ --out cbhir-tiles
   histokin train stain-gan hospital-a/ --target-images hospital-b/ --out gan-a
   histokin train stainnet hospital-a/ --teacher gan-a/stain-gan.onnx --out net-a
   histokin train stainnet hospital-a/ --teacher macenko --teacher-target reference.png --out net-a

@@ -28,7 +28,11 @@ def training_options(command: F) -> F:
             "--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after so long; run again to go on."
         ),
         click.option("--steps", type=click.IntRange(min=1), help="So many steps instead of what the profile says."),
-        click.option("--crop", type=click.IntRange(min=8), help="Side of the training squares in pixels."),
+        click.option(
+            "--crop",
+            type=click.IntRange(min=8),
+            help="Side of the training squares, or of whole images, in pixels.",
+        ),
         click.option("--most", type=click.IntRange(min=3), help="Use at most so many images of a side."),
         click.option(
             "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same weights."
@@ -107,7 +111,8 @@ def _print(trained: Any, report: Mapping[str, Any]) -> None:
     names = list(held["trained"])
     rows = [
         (who, *(float(held[who][name]) if name in held[who] else None for name in names))
-        for who in ("trained", "untrained", "untouched")
+        for who in held
+        if who != "images"
     ]
     print_table(f"On {held['images']} images that were not learned from", ("", *names), rows)
     steps = report["steps"]
@@ -115,6 +120,8 @@ def _print(trained: Any, report: Mapping[str, Any]) -> None:
         f"{trained.weights}: {steps['done']} of {steps['published']} published steps "
         f"(profile {report['profile']}, {report['seconds'] / 60:.1f} min, {report['device']})"
     )
+    if report["stopped"] == "enough":
+        click.echo(f"stopped at step {steps['done']}: no better for a while; the best step is kept")
     if report["stopped"] == "time":
         click.echo(f"stopped at step {steps['done']} of {report['planned_steps']}; run the same command to go on")
     if not trained.better_than_untrained:
