@@ -9,11 +9,13 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int, Shaped
 
 from histokin.errors import UsageError
+from histokin.metrics.resampling import Interval, mean_intervals
 
 Neighbours = Shaped[np.ndarray, "q n"]
 Found = Bool[np.ndarray, "q n"]
 Labels = Shaped[np.ndarray, "q"]
 PerQuery = Float64[np.ndarray, "q"]
+Label = str | int | np.generic
 
 
 def hits_at_k(neighbours: Neighbours, truth: Labels, k: int, found: Found | None = None) -> PerQuery:
@@ -128,6 +130,60 @@ def bootstrap_interval(
         means[i] = sums[drawn].sum() / sizes[drawn].sum()
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def positive_share(neighbours: Neighbours, positive: Label, k: int, found: Found | None = None) -> PerQuery:
+    """Share of the first ``k`` hits with the label ``positive``: a score for a ROC curve, in steps of ``1 / k``."""
+    wanted = np.full(len(neighbours), positive, neighbours.dtype)
+    return precision_at_k(neighbours, wanted, k, found)
+
+
+def weighted_share(
+    neighbours: Neighbours,
+    distances: Float64[np.ndarray, "q n"],
+    positive: Label,
+    k: int,
+    found: Found | None = None,
+    epsilon: float = 1e-6,
+) -> PerQuery:
+    """Distance-weighted share of the label ``positive`` among the first ``k`` hits, 0 to 1; 0 without hits.
+
+    ``sum(w_i, hit i is positive) / sum(w_i)`` with ``w_i = 1 / (d_i + epsilon)`` and ``d_i`` the distance of hit i.
+    """
+    _check(neighbours, k)
+    here = np.ones((len(neighbours), k), bool) if found is None else found[:, :k]
+    weights = np.where(here, 1.0 / (np.where(here, distances[:, :k], 1.0) + epsilon), 0.0)
+    ours = np.where(neighbours[:, :k] == positive, weights, 0.0).sum(axis=1)
+    whole = weights.sum(axis=1)
+    share: np.ndarray = np.divide(ours, whole, out=np.zeros(len(whole)), where=whole > 0)
+    return share
+
+
+def expected_precision(relevant: Int[np.ndarray, "q"], allowed: Int[np.ndarray, "q"]) -> PerQuery:
+    """Precision@k expected of random hits, per query: ``R / N``, of the ``N`` items that may answer it; 0 for none."""
+    return _ratio(relevant, allowed)
+
+
+def expected_any_hit(relevant: Int[np.ndarray, "q"], allowed: Int[np.ndarray, "q"], k: int) -> PerQuery:
+    """Any-hit accuracy expected of ``k`` independent random hits, per query: ``1 - (1 - R / N)**k``."""
+    chance: np.ndarray = 1 - (1 - _ratio(relevant, allowed)) ** k
+    return chance
+
+
+def paired_interval(
+    values_a: PerQuery, values_b: PerQuery, groups: Labels | None = None, *, seed: int = 0, n: int = 2000
+) -> Interval:
+    """How much better a is than b on the same queries: ``mean(a - b)`` with its 95 % paired bootstrap interval.
+
+    Both hold one value per query, in the same order; with ``groups`` whole groups are drawn. An interval that leaves
+    out 0 is a difference beyond the luck of the queries.
+    """
+    return mean_intervals((values_a - values_b)[:, None], groups, seed=seed, n=n)[0]
+
+
+def _ratio(part: Int[np.ndarray, "q"], whole: Int[np.ndarray, "q"]) -> PerQuery:
+    ratio: np.ndarray = np.where(whole > 0, part / np.maximum(whole, 1), 0.0)
+    return ratio
 
 
 def _shares(labels_db: Shaped[np.ndarray, "n"], labels_q: Labels) -> PerQuery:

@@ -136,27 +136,31 @@ def train_autoencoder(
         "start": training.start_digest,
         "legacy_double_scaling": legacy_double_scaling,
     }
-    published = PUBLISHED_STEPS[kind]
     task, outcome = sit(
         training.task,
         out,
         configuration,
         steps=steps,
         epochs_steps=training.epochs_steps,
-        published=published,
+        published=PUBLISHED_STEPS[kind],
         fit_minutes=chosen.minutes,
         minutes=minutes,
         seed=seed,
         watch=watch,
     )
-    report: dict[str, Any] = {
-        "kind": kind,
-        "profile": chosen.name,
-        "style": images.name,
-        "steps": {"done": outcome.steps, "published": published},
-        "configuration": configuration,
-        "images": training.counts,
-        "failed": [{"path": e.path, "reason": e.reason, "remedy": e.remedy} for e in images.failed],
-    } | training.finish(task, outcome, out)
+    report = _report(kind, chosen, used, configuration, outcome.steps) | training.finish(task, outcome, out)
     write_report(out, report)
     return Trained(out, out / ENCODER, report)
+
+
+def _report(
+    kind: str, profile: AutoencoderProfile, images: ImageSet, configuration: Mapping[str, Any], steps: int
+) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "profile": profile.name,
+        "style": images.name,
+        "steps": {"done": steps, "published": PUBLISHED_STEPS[kind]},
+        "configuration": configuration,
+        "failed": [{"path": e.path, "reason": e.reason, "remedy": e.remedy} for e in images.failed],
+    }

@@ -114,6 +114,7 @@ class AutoencoderTraining:
         )
         write_autoencoder(self._kind, raw, out / UNTRAINED, self._profile.side, "nothing", "untrained")
         return {
+            "images": self.counts,
             "planned_steps": outcome.planned,
             "stopped": outcome.stopped,
             "seconds": outcome.seconds,
