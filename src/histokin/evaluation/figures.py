@@ -17,8 +17,16 @@ COLORS = ("#4a3f8f", "#c8553d", "#2a9d8f", "#e0a526", "#6d8ba6", "#a83279", "#5a
 Point = tuple[float | int, float | int]
 
 
-def gallery(rows: Sequence[Images], row_names: Sequence[str], column_names: Sequence[str]) -> bytes:
-    """Images in rows and columns, all at one size, with names above and at the left. A row may be shorter."""
+def gallery(
+    rows: Sequence[Images],
+    row_names: Sequence[str],
+    column_names: Sequence[str],
+    frames: Mapping[tuple[int, int], str] | None = None,
+) -> bytes:
+    """Images in rows and columns, all at one size, with names above and at the left. A row may be shorter.
+
+    ``frames`` gives images, by row and column, a frame of a color, such as ``{(0, 2): "red"}``.
+    """
     columns = max((len(row) for row in rows), default=0)
     figure = _figure(1.5 * max(1, columns) + 1.2, 1.5 * max(1, len(rows)) + 0.3)
     axes = figure.subplots(max(1, len(rows)), max(1, columns), squeeze=False)
@@ -29,6 +37,11 @@ def gallery(rows: Sequence[Images], row_names: Sequence[str], column_names: Sequ
             cell.set_frame_on(False)
             if i < len(rows) and j < len(rows[i]):
                 cell.imshow(_thumb(np.asarray(rows[i][j])), interpolation="nearest")
+                if frames and (i, j) in frames:
+                    cell.set_frame_on(True)
+                    for edge in cell.spines.values():
+                        edge.set_color(frames[i, j])
+                        edge.set_linewidth(3)
             if i == 0 and j < len(column_names):
                 cell.set_title(column_names[j], fontsize=8)
         if i < len(row_names):

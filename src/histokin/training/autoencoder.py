@@ -112,10 +112,8 @@ def train_autoencoder(
 
     Raises
     ------
-    UnknownName
-        for a kind or profile nobody gave.
-    UsageError
-        without PyTorch, or when ``out`` holds another training.
+    UnknownName, UsageError
+        for a kind or profile nobody gave; without PyTorch, or when ``out`` holds another training.
     KeyboardInterrupt
         after Ctrl-C, once the checkpoint is written.
     """
