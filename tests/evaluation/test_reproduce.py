@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from histokin.errors import UsageError
-from histokin.evaluation.reproduce.cbhir_colors import reproduce_cbhir_colors
+from histokin.evaluation.page.model import Page
+from histokin.evaluation.reproduce.cbhir_colors import color_parts
 from histokin.evaluation.reproduce.colors import reference_of, treat
 from histokin.evaluation.reproduce.laboratories import synthetic_laboratories
 from histokin.evaluation.reproduce.methods import by_reference, classical, known, untouched
@@ -197,14 +198,14 @@ def test_stainnet_page_takes_given_pairs(tmp_path: Path) -> None:
     assert found[0].kind == "given"
 
 
-def test_cbhir_page_has_the_given_and_the_synthetic_laboratories(tmp_path: Path) -> None:
+def test_cbhir_colors_are_of_the_given_and_the_synthetic_laboratories(tmp_path: Path) -> None:
     laboratories = synthetic_laboratories(quick(tmp_path / "made"))
     given = [(path, "mine", centre) for centre, files in laboratories.files.items() for path in files[:1]]
     with (tmp_path / "manifest.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("path", "set", "centre"), *given])
-    page = reproduce_cbhir_colors(quick(tmp_path / "out", data=tmp_path / "manifest.csv"))
-    report = json.loads((page.parent / "report.json").read_text())
-    assert "GIVEN with --data: 5 images of 5 centres" in page.read_text()
+    parts = color_parts(quick(tmp_path / "out", data=tmp_path / "manifest.csv"))
+    report = Page("", "", tuple(parts)).to_dict()
+    assert "GIVEN with --data: 5 images of 5 centres" in str(report)
     rows = {(row[0], row[1]): row for row in table(report, "Table 1 on five synthetic")["rows"]}
     assert {key[0] for key in rows} == {"original", "BKSVD", "Vahadane", "Macenko"}
     assert [rows[name, "image"][3] for name in ("BKSVD", "Vahadane", "Macenko")] == ["19.54", "12.74", "13.80"]

@@ -5,7 +5,7 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float64, Int64, UInt8
 
 from histokin.metrics.image_quality import line_profile
 from histokin.types import RGB, Images
@@ -113,6 +113,30 @@ def curves(series: Mapping[str, Sequence[tuple[float, float]]], xlabel: str, yla
     axes.grid(alpha=0.3)
     if series:
         axes.legend(fontsize=8, frameon=False)
+    return _png(figure)
+
+
+def confusions(matrices: Mapping[str, Int64[np.ndarray, "_ _"]], labels: Sequence[str]) -> bytes:
+    """Confusion matrices side by side, four in a row: true labels down, predicted across; counts and shares."""
+    across = min(4, max(1, len(matrices)))
+    down = -(-max(1, len(matrices)) // across)
+    size = max(1.9, 0.55 * len(labels) + 0.9)
+    figure = _figure(size * across + 0.4, (size + 0.3) * down)
+    cells = np.atleast_2d(figure.subplots(down, across, squeeze=False))
+    for place, cell in enumerate(cells.ravel()):
+        if place >= len(matrices):
+            cell.set_axis_off()
+            continue
+        name, counts = list(matrices.items())[place]
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        cell.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for i in range(len(labels)):
+            for j in range(len(labels)):
+                ink = "white" if shares[i, j] > 0.5 else "black"
+                cell.text(j, i, f"{counts[i, j]}\n{shares[i, j]:.0%}", ha="center", va="center", fontsize=7, color=ink)
+        cell.set_xticks(range(len(labels)), labels, fontsize=7)
+        cell.set_yticks(range(len(labels)), labels, fontsize=7)
+        cell.set_title(name, fontsize=8)
     return _png(figure)
 
 

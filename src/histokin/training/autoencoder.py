@@ -51,7 +51,7 @@ PROFILES: Mapping[str, Mapping[str, AutoencoderProfile]] = {
     "cbhir": {
         "paper": AutoencoderProfile("paper", 224, 1e-6, 10),
         "practical": AutoencoderProfile("practical", 224, 5e-4, 100, patience=5, augment=True),
-        "reduced": AutoencoderProfile("reduced", 112, 5e-4, 60, minutes=5.0, most=4000),
+        "reduced": AutoencoderProfile("reduced", 112, 5e-4, 60, batch=16, minutes=5.0, most=4000),
     },
     "cbmir": {
         "paper": AutoencoderProfile("paper", 128, 1e-3, 50, decay=2e-5, patience=5),

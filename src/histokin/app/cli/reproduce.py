@@ -12,13 +12,15 @@ from histokin.errors import UsageError
 EPILOG = """\b
 Papers:
   stainnet   Kang et al., StainNet (without the classifier)
-  cbhir      content-based retrieval with color normalization (the part on color)
+  cbhir      content-based histopathology retrieval with color normalization
+  cbmir      content-based medical image retrieval with an autoencoder
 
 \b
 Examples:
   histokin reproduce stainnet
   histokin reproduce cbhir --out pages/cbhir
   histokin reproduce stainnet --data published-pairs/ --minutes 120
+  histokin reproduce cbmir --data folder-per-modality/
   histokin reproduce stainnet --quick --out /tmp/try
 
 Synthetic images are always made; real ones are used where they are there. The page says which is which, and what
@@ -31,7 +33,8 @@ was left out. Trained weights stay in the folder: another run goes on with them.
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Your data: a manifest.csv (path,set,centre,label,pair,split), or the folder that holds it.",
+    help="Your data: a manifest.csv (path,set,centre,label,pair,split), or the folder that holds it; for cbmir a "
+    "folder with one folder per modality will do.",
 )
 @click.option(
     "--shared",
@@ -60,7 +63,7 @@ def reproduce(
     command = ["histokin", "reproduce", paper, "--out", str(folder)]
     command += ["--data", str(data)] if data else []
     command += ["--shared", str(shared)] if shared else []
-    command += ["--minutes", f"{minutes:g}"] if paper == "stainnet" and not quick else []
+    command += ["--minutes", f"{minutes:g}"] if not quick else []
     command += ["--quick"] if quick else []
     run = Run(
         folder,

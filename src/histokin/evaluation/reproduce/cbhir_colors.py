@@ -1,11 +1,10 @@
-"""The page of the color normalization half of the CBHIR paper: PSNR table, NMI violins and tables, galleries."""
+"""The color half of the histopathology retrieval page: PSNR table, NMI violins and tables, galleries."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from histokin.evaluation.figures import gallery, violins
-from histokin.evaluation.page.model import Figure, Note, Page, Table
-from histokin.evaluation.page.write import write_page
+from histokin.evaluation.page.model import Figure, Note, Table
 from histokin.evaluation.reproduce.colors import Fitted, Treated, finite_mean, reference_of, treat
 from histokin.evaluation.reproduce.laboratories import (
     Laboratories,
@@ -31,16 +30,9 @@ FITS: tuple[Fitted, ...] = ("image", "laboratory")
 
 Part = Table | Figure | Note
 
-LEAD = (
-    "Content-based retrieval of breast cancer images with color normalization: the part on color. Table 1 and Figures "
-    "1, 4 and 5 are made on the data named below, marked as what it is; the published numbers are from CAMELYON17. The "
-    "paper does not say what its PSNR compares; here it is the original with the normalized image, so a method that "
-    "changes little scores high, and the value says nothing about how good the colors are."
-)
 
-
-def reproduce_cbhir_colors(run: Run) -> Path:
-    """Make the page; returns the path of its ``index.html``.
+def color_parts(run: Run) -> list[Part]:
+    """Everything about colors.
 
     Raises
     ------
@@ -59,7 +51,7 @@ def reproduce_cbhir_colors(run: Run) -> Path:
         parts.append(Note("Left out", "\n\n".join(missing)))
     for laboratories in sets:
         parts += _set_parts(run, laboratories)
-    return write_page(Page("Color normalization for retrieval, reproduced", LEAD, tuple(parts)), run.out)
+    return parts
 
 
 def _set_parts(run: Run, laboratories: Laboratories) -> list[Part]:

@@ -3,8 +3,7 @@
 import functools
 import hashlib
 import re
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
@@ -16,7 +15,7 @@ from histokin.evaluation.reproduce.records import load
 from histokin.evaluation.reproduce.run import Run
 from histokin.stain.registry import normalizer
 from histokin.training.images import ImageSet
-from histokin.training.report import Moment, Trained, require_torch
+from histokin.training.report import Trained, require_torch
 from histokin.training.stain_gan import GanProfile, gan_profile, train_stain_gan
 from histokin.training.stainnet import NetProfile, NetShape, net_profile, train_stainnet
 from histokin.training.untrained import untrained_stain_gan, untrained_stainnet
@@ -31,8 +30,6 @@ The mixes take as many steps as StainNet did, which cost them several times its 
 """
 
 FULL_SIZE = "StainGAN of the published size (speed only)"
-
-SAY_EVERY_S = 20.0
 
 
 @final
@@ -119,7 +116,7 @@ def _gan(run: Run, sources: ImageSet, targets: ImageSet, folder: Path) -> Networ
         profile=profile,
         minutes=None if run.quick else GAN_SHARE * run.minutes,
         steps=4 if run.quick else None,
-        watch=_teller(run, "StainGAN"),
+        watch=run.teller("StainGAN"),
     )
     raw = untrained_stain_gan(profile, folder / "untrained.onnx")
     return Network("stain-gan", done.weights, raw, _steps(done), int(done.report["planned_steps"]), _curve(done))
@@ -136,7 +133,7 @@ def _net(run: Run, sources: ImageSet, gan: Network, kernels: str, steps: int | N
         shape=shape,
         minutes=None if run.quick else (NET_SHARE if steps is None else MIX_SHARE) * run.minutes,
         steps=steps,
-        watch=_teller(run, f"StainNet {kernels}"),
+        watch=run.teller(f"StainNet {kernels}"),
     )
     raw = untrained_stainnet(shape, folder / "untrained.safetensors")
     return Network("stainnet", done.weights, raw, _steps(done), int(done.report["planned_steps"]), _curve(done))
@@ -156,19 +153,6 @@ def _curve(done: Trained) -> tuple[tuple[float, float], ...]:
         parts = [v for k, v in row.items() if not k.startswith(("judge", "held_out"))]
         points.append((step, float(sum(parts))))
     return tuple(points)
-
-
-def _teller(run: Run, name: str) -> Callable[[Moment], None]:
-    last = time.monotonic()
-
-    def tell(moment: Moment) -> None:
-        nonlocal last
-        if time.monotonic() - last >= SAY_EVERY_S:
-            last = time.monotonic()
-            left = (moment.planned - moment.done) * moment.step_seconds / 60
-            run.say(f"{name}: step {moment.done} of {moment.planned}, {left:.1f} min left")
-
-    return tell
 
 
 def _image_set(name: str, paths: Sequence[Path]) -> ImageSet:

@@ -6,7 +6,8 @@ PAPERS = Registry(
     "paper",
     {
         "stainnet": "histokin.evaluation.reproduce.stainnet:reproduce_stainnet",
-        "cbhir": "histokin.evaluation.reproduce.cbhir_colors:reproduce_cbhir_colors",
+        "cbhir": "histokin.evaluation.reproduce.cbhir:reproduce_cbhir",
+        "cbmir": "histokin.evaluation.reproduce.cbmir:reproduce_cbmir",
     },
 )
 """Each is a function from :class:`~histokin.evaluation.reproduce.run.Run` to the path of the page."""

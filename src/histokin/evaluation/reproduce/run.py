@@ -1,11 +1,15 @@
 """What one run of ``histokin reproduce`` was asked for."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
 from histokin.evaluation.reproduce.records import Record, read_manifest
+from histokin.training.report import Moment, Watch
+
+SAY_EVERY_S = 20.0
 
 
 def silent(message: str) -> None:
@@ -49,3 +53,16 @@ class Run:
     def given(self) -> tuple[Record, ...]:
         """Rows of the user's manifest. Raises :class:`~histokin.errors.UsageError` when it cannot be used."""
         return read_manifest(self.data) if self.data else ()
+
+    def teller(self, name: str) -> Watch:
+        """Tells now and then how far the training called ``name`` is."""
+        last = time.monotonic()
+
+        def tell(moment: Moment) -> None:
+            nonlocal last
+            if time.monotonic() - last >= SAY_EVERY_S:
+                last = time.monotonic()
+                left = (moment.planned - moment.done) * moment.step_seconds / 60
+                self.say(f"{name}: step {moment.done} of {moment.planned}, {left:.1f} min left")
+
+        return tell
