@@ -1,5 +1,8 @@
 """Encoders by name and by option."""
 
+import subprocess
+import sys
+
 import pytest
 
 from histokin.encoders.registry import ENCODERS, encoder
@@ -36,3 +39,14 @@ def test_no_cores_is_refused() -> None:
 def test_a_folder_without_manifest_is_named() -> None:
     with pytest.raises(EncoderError, match="manifest cannot be read"):
         encoder("onnx", path="/nowhere/at/all")
+
+
+def test_the_core_imports_no_pytorch() -> None:
+    code = (
+        "import sys, histokin, histokin.app.cli, histokin.retrieval.recipe as r\n"
+        "from histokin.encoders.registry import ENCODERS, chosen\n"
+        "ENCODERS.load('resnet50'), ENCODERS.load('uni'), chosen('resnet50=random'), r.Recipe().prepare()\n"
+        "print([m for m in ('torch', 'torchvision', 'timm', 'huggingface_hub') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

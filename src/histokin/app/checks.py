@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -23,7 +23,8 @@ REQUIRED = (
 )
 OPTIONAL = (
     ("llvmlite", "pip install 'histokin[fast]' for faster color maps"),
-    ("torch", "pip install 'histokin[torch]' to train or export encoders"),
+    ("torch", "pip install 'histokin[torch]' to train encoders and to run backbones"),
+    ("timm", "pip install 'histokin[foundation]' to run pathology foundation models"),
 )
 LEAST_FREE_BYTES = 1_000_000_000
 
@@ -44,18 +45,24 @@ class Check:
         return asdict(self)
 
 
-def run_checks(archive: Path | None = None) -> list[Check]:
-    """All checks, required ones first."""
+def run_checks(archive: Path | None = None, encoders: Sequence[str] = ()) -> list[Check]:
+    """All checks, required ones first; of the ``encoders`` asked for (``NAME`` or ``NAME=FILE``) last.
+
+    Raises :class:`~histokin.errors.UnknownName` for an encoder that nobody registered.
+    """
+    from histokin.app.encoder_checks import check_encoder
+
+    asked = [check for encoder in encoders for check in check_encoder(encoder)]
     checks = [_import(name, module) for name, module in REQUIRED]
-    checks.append(_guarded("shipped encoder", _encoder))
-    checks.append(_guarded("stain normalizer", _normalizer))
+    checks.append(guarded("shipped encoder", _encoder))
+    checks.append(guarded("stain normalizer", _normalizer))
     checks.extend(_optional(name, remedy) for name, remedy in OPTIONAL)
     checks.append(Check("cores", True, str(os.cpu_count())))
-    checks.append(_space(archive or Path.cwd()))
+    checks.append(free_space(archive or Path.cwd()))
     checks.append(_tables())
     if archive is not None:
-        checks.append(_guarded("archive", lambda: _archive(archive)))
-    return checks
+        checks.append(guarded("archive", lambda: _archive(archive)))
+    return checks + asked
 
 
 def _import(name: str, module: str) -> Check:
@@ -73,7 +80,8 @@ def _optional(name: str, remedy: str) -> Check:
         return Check(name, False, "not installed", remedy, optional=True)
 
 
-def _guarded(name: str, look: Callable[[], str]) -> Check:
+def guarded(name: str, look: Callable[[], str]) -> Check:
+    """What ``look`` found, or the error it raised."""
     try:
         return Check(name, True, look())
     except HistokinError as error:
@@ -105,11 +113,17 @@ def _archive(path: Path) -> str:
     return f"{found['patches']} patches of {found['slides']} slides and {found['images']} images, {missing} files moved"
 
 
-def _space(path: Path) -> Check:
+def free_space(path: Path, needed: int = LEAST_FREE_BYTES) -> Check:
+    """Whether the disk of ``path`` (which may not exist yet) has ``needed`` bytes left."""
     here = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
     free = shutil.disk_usage(here).free
-    enough = free >= LEAST_FREE_BYTES
-    return Check("free disk space", enough, f"{free / 1e9:.1f} GB at {here}", "" if enough else "Free at least 1 GB")
+    enough = free >= needed
+    return Check(
+        "free disk space",
+        enough,
+        f"{free / 1e9:.1f} GB at {here}",
+        "" if enough else f"Free at least {needed / 1e9:.1f} GB",
+    )
 
 
 def _tables() -> Check:

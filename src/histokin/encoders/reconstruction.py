@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import final
 
 import numpy as np
+from jaxtyping import UInt8
 
 from histokin.encoders.pixels import prepare
 from histokin.errors import EncoderError
 from histokin.nets.manifest import load_manifest
 from histokin.nets.onnx_session import first_line, open_session
-from histokin.types import RGB, Image
+from histokin.types import Image
 
 FILE = "autoencoder.onnx"
 
@@ -36,7 +37,7 @@ class Reconstructor:
         self.side = manifest.input_px
         self._session = open_session(self._file, 1)
 
-    def __call__(self, image: Image) -> RGB:
+    def __call__(self, image: Image) -> UInt8[np.ndarray, "side side 3"]:
         """``image`` (uint8 RGB "h w 3", any size) made again: uint8 RGB, ``side`` x ``side``."""
         planes = np.ascontiguousarray(prepare(image, self.side).transpose(2, 0, 1)[None], np.float32) / np.float32(255)
         try:
@@ -45,5 +46,7 @@ class Reconstructor:
             raise EncoderError(
                 f"the autoencoder cannot run ({first_line(error)})", path=self._file, remedy="Train or export it again"
             ) from None
-        levels: RGB = np.rint(np.clip(made, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
+        levels: UInt8[np.ndarray, "side side 3"] = (
+            np.rint(np.clip(made, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
+        )
         return np.ascontiguousarray(levels)

@@ -1,10 +1,13 @@
 """Encoders by name."""
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 from histokin.encoders.base import Encoder
+from histokin.encoders.foundation_models import FOUNDATION
 from histokin.errors import UsageError
+from histokin.nets.backbones import BACKBONES
 from histokin.registry import Registry
 
 DEFAULT_ENCODER = "efficientnet-lite0-b14"
@@ -12,9 +15,14 @@ DEFAULT_ENCODER = "efficientnet-lite0-b14"
 ENCODERS = Registry(
     "encoder",
     {
+        "cbhir": "histokin.encoders.autoencoder:cbhir",
+        "cbmir": "histokin.encoders.autoencoder:cbmir",
         "color-histogram": "histokin.encoders.color_histogram:ColorHistogram",
         "efficientnet-lite0-b14": "histokin.encoders.shipped:efficientnet_lite0_b14",
+        "imported": "histokin.encoders.imported:Imported",
         "onnx": "histokin.encoders.onnx:OnnxEncoder",
+        **{name: f"histokin.encoders.backbone:{name}" for name in BACKBONES},
+        **{name: f"histokin.encoders.foundation:{name}" for name in FOUNDATION},
     },
 )
 
@@ -52,3 +60,28 @@ def encoder(name: str = DEFAULT_ENCODER, **options: Any) -> Encoder:
         raise UsageError(f"encoder '{name}' needs {', '.join(missing)}", remedy=f"Options: {choices}")
     made: Encoder = factory(**options)
     return made
+
+
+def chosen(text: str) -> tuple[str, dict[str, Any]]:
+    """The name and the options that a command line's ``NAME``, ``NAME=FILE`` or ``FOLDER`` stands for.
+
+    What follows ``=`` is the option ``weights`` of encoders that have one (also ``official`` and ``random``), ``path``
+    of the others. A text that is no registered name and looks like a place is a network in ONNX form.
+
+    Raises
+    ------
+    UsageError
+        when the encoder takes no file.
+    """
+    name, given, value = text.partition("=")
+    names = ENCODERS.names()
+    if given and name in names:
+        parameters = inspect.signature(ENCODERS.load(name)).parameters
+        option = next((option for option in ("weights", "path") if option in parameters), None)
+        if option is None or not value:
+            raise UsageError(f"encoder '{name}' takes no file", remedy=f"Give --encoder {name}")
+        word = option == "weights" and value in ("official", "random")
+        return name, {option: value if word else Path(value).expanduser().absolute()}
+    if text not in names and ("/" in text or Path(text).exists()):
+        return "onnx", {"path": Path(text)}
+    return text, {}

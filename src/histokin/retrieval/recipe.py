@@ -18,8 +18,8 @@ from histokin.stain.registry import appearance_from_dict, normalizer
 DEFAULT_NORMALIZER = "none"
 """What was measured best across laboratories with the shipped encoder (see the README's table)."""
 
-MACHINE = ("threads",)
-"""Encoder options that suit a machine and change no vector: no part of an archive's recipe."""
+MACHINE = ("threads", "device")
+"""Encoder options that suit a machine and change vectors by rounding at most: no part of an archive's recipe."""
 
 
 @final

@@ -75,11 +75,7 @@ def train_vgg19(
     """
     require_torch()
     chosen = profile or PROFILES["reduced"]
-    if bare := next((name for name in images.names if name not in labels), None):
-        raise UsageError(f"{bare} has no class", remedy="Name the class of every image")
-    classes = sorted({labels[name] for name in images.names})
-    if len(classes) < 2:
-        raise UsageError(f"{images.name} has one class only", remedy="Give images of two classes at least")
+    classes = classes_of(images, labels)
     from histokin.training.sitting import sit
     from histokin.training.vgg19_run import Vgg19Training
 
@@ -105,13 +101,24 @@ def train_vgg19(
         seed=seed,
         watch=watch,
     )
-    report: dict[str, Any] = {
+    about: dict[str, Any] = {
         "kind": "vgg19",
         "style": images.name,
         "classes": classes,
         "weights_at_start": "random" if start is None else start.name,
         "steps": {"done": outcome.steps, "published": None},
         "configuration": configuration,
-    } | training.finish(task, outcome, out)
+    }
+    report = about | training.finish(task, outcome, out)
     write_report(out, report)
     return Trained(out, out / CLASSIFIER, report)
+
+
+def classes_of(images: ImageSet, labels: Mapping[str, str]) -> list[str]:
+    """The classes of a set, sorted. Raises :class:`UsageError` for an image without one, or fewer than two."""
+    if bare := next((name for name in images.names if name not in labels), None):
+        raise UsageError(f"{bare} has no class", remedy="Name the class of every image")
+    classes = sorted({labels[name] for name in images.names})
+    if len(classes) < 2:
+        raise UsageError(f"{images.name} has one class only", remedy="Give images of two classes at least")
+    return classes

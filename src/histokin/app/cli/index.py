@@ -40,7 +40,10 @@ Run it again to resume, to add slides, to relink moved files and to index change
 @click.option("--normalizer", help="Stain normalizer: none, reinhard, macenko, ... [none].")
 @click.option("--target", type=click.Path(path_type=Path), help="Image whose colors are the target.")
 @weights_option
-@click.option("--encoder", help="Encoder by name, or the folder of an ONNX file with its encoder.json.")
+@click.option(
+    "--encoder",
+    help="Encoder by name, NAME=FILE with its weights, or the folder of an ONNX file with its encoder.json.",
+)
 @click.option("--no-crops", is_flag=True, help="Do not store a small picture of each patch.")
 @click.option("--threads", type=click.IntRange(min=1), help="Reading threads [one per core].")
 @click.option("--dry-run", is_flag=True, help="Say what would be done: files, patches, minutes, bytes.")

@@ -38,10 +38,11 @@ def recipe_from_options(options: dict[str, Any]) -> Asked:
 
 
 def _encoder(given: str) -> dict[str, Any]:
-    """A registered name, or the place of a network in ONNX form."""
-    if "/" in given or Path(given).exists():
-        return {"encoder": "onnx", "encoder_options": {"path": Path(given)}}
-    return {"encoder": given}
+    """A registered name, with or without a file, or the place of a network in ONNX form."""
+    from histokin.encoders.registry import chosen
+
+    name, options = chosen(given)
+    return {"encoder": name, "encoder_options": options}
 
 
 def existing(path: Path) -> Archive | None:

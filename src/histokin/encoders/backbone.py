@@ -1,0 +1,100 @@
+"""Backbones as encoders: the embedding of a network that was trained to name what photographs show."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from histokin.encoders.base import EncoderSpec
+from histokin.encoders.torch_encoder import Color, TorchEncoder, check_threads
+from histokin.encoders.weight_files import Needs, needs_of, obtain, require_modules
+from histokin.errors import EncoderError
+from histokin.nets import backbones, state_dict
+
+SEED = 0
+"""Of random weights: the same on every computer with the same version of PyTorch."""
+
+
+def backbone(
+    name: str, *, weights: str | Path = "official", threads: int | None = None, device: str = "cpu"
+) -> TorchEncoder:
+    """The embedding of one of :data:`histokin.nets.backbones.BACKBONES`: what its last linear layer sees.
+
+    Euclidean distance; sizes, standardization and length of the vector are in that table.
+
+    Parameters
+    ----------
+    weights : ``"official"`` for ImageNet's from torchvision (``IMAGENET1K_V1``), from PyTorch's cache or downloaded;
+        ``"random"`` for untrained ones, always the same, and then the name and the space say so; or a state
+        dictionary, ``.safetensors`` or ``.pth``, with any number of classes.
+    threads : how many cores to use; None for all that this process may use.
+    device : where it runs, such as ``cpu`` or ``cuda``.
+
+    Raises
+    ------
+    EncoderError
+        when packages or weights are missing, or the weights are damaged or of another network.
+    UsageError
+        when the device cannot be used.
+    """
+    known, needs = backbones.backbone(name), needs_of(name)
+    assert needs is not None
+    require_modules(needs)
+    check_threads(threads)
+    network, called, licence = _network(name, str(weights), needs)
+    # The classes are not part of the embedding: the same body under another head is the same encoder.
+    identity = state_dict.digest(network, leave_out=backbones.head_name(network))[:12]
+    random = "random-" if weights == "random" else ""
+    spec = EncoderSpec(
+        name=called,
+        space=f"{name}/{random}{identity}/fp32",
+        dim=known.dim,
+        input_px=known.input_px,
+        licence=licence,
+    )
+    color = Color(known.mean, known.std)
+    return TorchEncoder(spec, network, backbones.embedding, color, threads=threads, device=device)
+
+
+def _network(name: str, weights: str, needs: Needs) -> tuple[Any, str, str]:
+    """The network, what the encoder is called, and its licence."""
+    if weights == "random":
+        return backbones.build(name, seed=SEED), f"{name}-random", "BSD-3-Clause, random weights"
+    path = obtain(needs) if weights == "official" else Path(weights).expanduser()
+    state = fitted(name, state_dict.read_state(path))
+    network = state_dict.filled(partial(backbones.build, name, classes_of(name, state, path)), state, path)
+    return network, name, needs.licence if weights == "official" else "that of its weights"
+
+
+def fitted(name: str, state: dict[str, Any]) -> dict[str, Any]:
+    """Tensors by today's names: DenseNet's official file has older ones, InceptionV3's an auxiliary classifier."""
+    if name.startswith("densenet"):
+        return {_without_inner_dots(key): tensor for key, tensor in state.items()}
+    return {key: tensor for key, tensor in state.items() if not key.startswith("AuxLogits.")}
+
+
+def _without_inner_dots(key: str) -> str:
+    """``denselayer1.norm.1.weight`` as ``denselayer1.norm1.weight``."""
+    for part in ("norm", "relu", "conv"):
+        for number in "12":
+            key = key.replace(f".{part}.{number}.", f".{part}{number}.") if ".denselayer" in key else key
+    return key
+
+
+def classes_of(name: str, state: dict[str, Any], path: Path) -> int:
+    """How many classes the weights tell apart: the rows of the last linear layer."""
+    heads = ("fc.weight", "classifier.6.weight", "classifier.weight")
+    rows = next((int(state[key].shape[0]) for key in heads if key in state and state[key].ndim == 2), 0)
+    if rows < 2:
+        raise EncoderError(
+            f"the weights belong to another network than {name} (there is no layer of classes)",
+            path=path,
+            remedy="Give the whole state dictionary of a torchvision network, its last layer included",
+        )
+    return rows
+
+
+def __getattr__(name: str) -> Any:
+    """Each backbone as a factory of its own, for the registry."""
+    if name in backbones.BACKBONES:
+        return partial(backbone, name)
+    raise AttributeError(name)
