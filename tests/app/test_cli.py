@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 from histokin.app.cli import cli
 
 COMMANDS = (
-    *("compare-stains", "demo", "doctor", "evaluate", "index", "info", "normalize", "reproduce"),
-    *("search", "stain-table", "train"),
+    *("compare-stains", "demo", "doctor", "evaluate", "export", "import-features", "index", "info", "normalize"),
+    *("reproduce", "search", "stain-table", "train"),
 )
 
 
@@ -171,8 +171,8 @@ def test_normalize_writes_images_and_leaves_the_originals(tile_set: Path, tmp_pa
 def test_evaluate_prints_chance_and_the_histogram(tile_set: Path) -> None:
     table = run_json("evaluate", tile_set, "--normalizer", "none")
     assert {row["encoder"] for row in table["rows"]} > {"color-histogram"}
-    assert 0.4 < table["chance_precision"] < 0.6
-    assert all(0 <= row["p5"] <= 1 for row in table["rows"])
+    assert 0.4 < table["chance"]["precision@5"] < 0.6
+    assert all(0 <= row["figures"]["precision@5"]["value"] <= 1 for row in table["rows"])
     assert not table["verdict"]["leaks"]
 
 

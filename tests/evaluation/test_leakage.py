@@ -6,8 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+from histokin.errors import UsageError
 from histokin.evaluation.coarse_color import coarse_accuracy, nearest_accuracy
-from histokin.evaluation.leakage import Side, leakage_verdict, same_pictures, side
+from histokin.evaluation.embedding_duplicates import near_copies, nearest_rows
+from histokin.evaluation.leakage import Side, leakage_verdict, same_pictures, shared_verdict, side, side_of
 from histokin.testing.slides import tissue
 from histokin.types import RGB
 
@@ -37,6 +39,64 @@ def test_a_planted_copy_is_found_however_it_is_turned(turn: int, flip: bool) -> 
     assert [f.kind for f in found.findings] == ["duplicate"]
     assert found.findings[0].examples == (("5", "4"),)
     assert found.headline.startswith("LEAKS")
+
+
+def cropped(image: RGB, share: float = 0.025) -> RGB:
+    """Without a border, and as large as before."""
+    cut = round(image.shape[0] * share)
+    inner = np.ascontiguousarray(image[cut:-cut, cut:-cut])
+    return np.asarray(cv2.resize(inner, image.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+@pytest.mark.parametrize("turn", [0, 1, 2, 3])
+def test_a_planted_crop_is_found_mirrored_turned_and_recompressed(turn: int) -> None:
+    images = [tissue(224, 224, seed=seed) for seed in range(8)]
+    copy = recompressed(cropped(np.ascontiguousarray(np.rot90(images[5][:, ::-1], turn))))
+    found = leakage_verdict(made(images), made([*pictures(5, 100), copy]))
+    assert [(f.kind, f.examples) for f in found.findings] == [("cropped", (("5", "5"),))]
+
+
+def test_little_on_an_empty_ground_is_no_copy() -> None:
+    empty = [np.full((64, 64, 3), 20, np.uint8) for _ in range(2)]
+    empty[0][30:, 10:12] = 180
+    empty[1][20:, 12:14] = 180
+    assert near_copies(made(empty[:1]).details, made(empty[1:]).details, np.array([[0]])) == []
+
+
+def test_a_crop_that_may_not_answer_does_not_leak() -> None:
+    images = [tissue(224, 224, seed=seed) for seed in range(6)]
+    images.append(cropped(images[0]))
+    archive = made(images)
+    assert [f.kind for f in leakage_verdict(archive, None).findings] == ["cropped"]
+    groups = np.array([0, 1, 2, 3, 4, 5, 0])
+    assert not leakage_verdict(archive, None, apart=(groups, groups)).leaks
+    copies = made([*images[:6], images[0]])
+    assert [f.kind for f in leakage_verdict(copies, None).findings] == ["duplicate"]
+    assert not leakage_verdict(copies, None, apart=(groups, groups)).leaks
+
+
+def test_what_vectors_propose_is_looked_at() -> None:
+    images = [tissue(224, 224, seed=seed) for seed in range(3)]
+    archive, queries = made(images).details, made([cropped(images[2])]).details
+    assert near_copies(archive, queries, np.array([[0, 1]])) == []
+    assert near_copies(archive, queries, np.array([[-1, 2]])) == [(0, 2)]
+    vectors = np.eye(3, dtype=np.float32)
+    assert nearest_rows(vectors, vectors[[2]], "euclidean", None, 1).tolist() == [[2]]
+    own = (np.array([0, 1, 2]), np.array([2]))
+    assert nearest_rows(vectors, vectors[[2]], "euclidean", own).tolist() == [[0, 1, -1]]
+
+
+def test_a_verdict_from_columns_alone_says_that_nothing_was_seen() -> None:
+    shared = shared_verdict([{"patient": "p"}, {"patient": "q"}], [{"patient": "q"}])
+    assert shared.headline.startswith("LEAKS")
+    alone = shared_verdict([{"patient": "p"}], [{"patient": "q"}])
+    assert not alone.leaks
+    assert "no pictures" in alone.headline
+
+
+def test_a_missing_picture_is_named() -> None:
+    with pytest.raises(UsageError, match="no picture of b"):
+        side_of(["a", "b"], ["x", "y"], [(0, pictures(1)[0])])
 
 
 def test_within_one_set_a_pair_is_named_once() -> None:
@@ -82,11 +142,18 @@ def from_folders(folder: Path, names: dict[str, str], every: int = 1) -> Side:
 
 
 def test_real_sets(shared_data: Path) -> None:
-    crc5 = from_folders(shared_data / "crc5", {name: name for name in ("AC", "H", "S", "T", "V")}, every=2)
+    crc5 = from_folders(shared_data / "crc5", {name: name for name in ("AC", "H", "S", "T", "V")}, every=4)
     within = leakage_verdict(crc5, None)
     assert "color" in [finding.kind for finding in within.findings]
     two = from_folders(shared_data / "crc5", {"AC": "AC", "H": "H"}, every=2)
     colon = from_folders(shared_data / "lc25000-colon-768", {"colon_aca": "AC", "colon_n": "H"})
     assert not leakage_verdict(two, colon).leaks
+    planted = [
+        np.asarray(cv2.imread(str(path)), np.uint8) for path in sorted((shared_data / "crc5" / "H").iterdir())[:40:2]
+    ]
+    crops = side([f"crop {i}" for i in range(20)], ["H"] * 20, [cropped(image) for image in planted])
+    (found,) = leakage_verdict(two, crops).findings
+    assert found.kind == "cropped"
+    assert found.count >= 19
     names = [path.name for path in sorted((shared_data / "medical-mnist").iterdir()) if path.is_dir()]
     assert not leakage_verdict(from_folders(shared_data / "medical-mnist", {n: n for n in names}, every=3), None).leaks

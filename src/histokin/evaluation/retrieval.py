@@ -1,85 +1,55 @@
-"""Retrieval between laboratories, or within a set: one table of encoders and normalizers."""
+"""Retrieval measured between laboratories or within a set: one table, always with chance and a color histogram."""
 
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, final
 
-import numpy as np
-from jaxtyping import Shaped
-
-from histokin.archive.exact import Metric, search
-from histokin.evaluation.labelled import Fit, LabelledSet, encode_set, look
-from histokin.evaluation.leakage import Verdict, leakage_verdict
-from histokin.metrics.classification import macro_f1
-from histokin.metrics.ranking import (
-    bootstrap_interval,
-    chance_any_hit,
-    chance_precision,
-    majority_vote,
-    precision_at_k,
-)
-from histokin.retrieval.recipe import Recipe
+from histokin.encoders.base import Encoder
+from histokin.encoders.registry import encoder
+from histokin.errors import InputError, UsageError
+from histokin.evaluation.encoding import Encoded, choices, encode_pictures
+from histokin.evaluation.labelled import Fit, LabelledSet, refuse
+from histokin.evaluation.leakage import Side, side
+from histokin.evaluation.pictures import Pictures
+from histokin.evaluation.protocols import plan
+from histokin.evaluation.tabulate import KS, Coded, Measured, Picture, Table, tabulate
+from histokin.retrieval.report import Progress, Silent
 from histokin.slides.grid import Grid
-from histokin.types import Vectors
+from histokin.stain.base import Appearance
+from histokin.stain.registry import normalizer
 
-COLUMNS = ("encoder", "normalizer", "P@1", "95 %", "P@5", "95 %", "vote@5", "95 %", "macro-F1 of vote", "images/s")
-
-NO_GROUPS = (
-    "Leave one out without slide or patient groups: images of one slide are on both sides, so this measures whether "
-    "the slide was recognized (a color histogram shows how far color alone goes), not the tissue."
-)
-ACROSS = "The queries come from another set than the archive. P@k divides by k; a tied vote goes to the nearer label."
+__all__ = ["Loaded", "Measured", "Table", "evaluate_sets", "load", "measure_sets"]
 
 
 @final
-@dataclass(frozen=True)
-class Row:
-    """One encoder with one normalizer; intervals are 95 % bootstrap intervals over queries."""
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A set whose images can all be used, their pictures, and what the leakage checks need of them."""
 
-    encoder: str
-    normalizer: str
-    p1: float
-    p1_interval: tuple[float, float]
-    p5: float
-    p5_interval: tuple[float, float]
-    vote5: float
-    vote5_interval: tuple[float, float]
-    vote5_macro_f1: float
-    images_per_second: float
-
-    def cells(self) -> tuple[object, ...]:
-        """In the order of ``COLUMNS``."""
-        return (
-            self.encoder,
-            self.normalizer,
-            f"{self.p1:.3f}",
-            _between(self.p1_interval),
-            f"{self.p5:.3f}",
-            _between(self.p5_interval),
-            f"{self.vote5:.3f}",
-            _between(self.vote5_interval),
-            f"{self.vote5_macro_f1:.3f}",
-            f"{self.images_per_second:.0f}",
-        )
+    items: LabelledSet
+    pictures: Pictures
+    side: Side
 
 
-@final
-@dataclass(frozen=True)
-class Table:
-    """Scores beside chance."""
+def load(
+    images: LabelledSet, grid: Grid, *, broken: list[InputError] | None = None, progress: Progress | None = None
+) -> Loaded:
+    """Decode a set once; images that cannot be used go to ``broken`` and out of the set.
 
-    title: str
-    rows: tuple[Row, ...]
-    chance_precision: float
-    chance_any_hit_5: float
-    note: str
-    verdict: Verdict
-    columns: tuple[str, ...] = COLUMNS
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {**asdict(self), "verdict": self.verdict.to_dict()}
+    Raises
+    ------
+    UsageError
+        when there are some and no ``broken`` takes them, or no image is left.
+    """
+    watch = progress or Silent()
+    watch.begin(f"reading {images.name}", len(images))
+    pictures = Pictures(images.paths, grid, progress=watch)
+    refuse(list(pictures.broken.values()), broken)
+    items = images.take([place for place in range(len(images)) if place not in pictures.broken])
+    if not len(items):
+        raise UsageError(f"no image of {images.name} can be used", remedy="Repair them, or give another folder")
+    watch.finish(images.name, 1, "read")
+    return Loaded(items, pictures, side(items.names, items.labels, pictures, items.columns or None))
 
 
 def evaluate_sets(
@@ -90,66 +60,97 @@ def evaluate_sets(
     normalizers: Sequence[str],
     fit: Fit = "set",
     options: Mapping[str, Mapping[str, Any]] | None = None,
+    protocol: str | None = None,
+    group: str | None = None,
+    ks: Sequence[int] = KS,
 ) -> Table:
-    """Score every encoder with every normalizer.
+    """The table of :func:`measure_sets`; one broken image ends it."""
+    return measure_sets(
+        database,
+        queries,
+        encoders=encoders,
+        normalizers=normalizers,
+        fit=fit,
+        options=options,
+        protocol=protocol,
+        group=group,
+        ks=ks,
+    ).table
 
-    Without ``queries``, every image of the database is searched for among the others (leave one out). ``options``
-    are those of a normalizer, by its name; trained weights by style are chosen by the sets' names.
+
+def measure_sets(
+    database: LabelledSet,
+    queries: LabelledSet | None,
+    *,
+    encoders: Sequence[str],
+    normalizers: Sequence[str],
+    fit: Fit = "set",
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    protocol: str | None = None,
+    group: str | None = None,
+    ks: Sequence[int] = KS,
+    broken: list[InputError] | None = None,
+    progress: Progress | None = None,
+) -> Measured:
+    """Score every encoder with every normalizer, and the color histogram whether it is named or not.
+
+    Parameters
+    ----------
+    queries : another set; without it images of the database ask.
+    encoders : names, ``NAME=FILE``, or folders with a network in ONNX form; the first is what others are held to.
+    fit : fit the stain once per set, or on every image by itself.
+    options : those of a normalizer, by its name; trained weights by style are chosen by the sets' names.
+    protocol, group : who may answer; see :func:`~histokin.evaluation.protocols.plan`.
+    ks : numbers of hits to score.
+    broken : takes the images that cannot be used; without it one ends the evaluation.
     """
-    rows: list[Row] = []
-    labels = np.array(database.labels)
-    truth = labels if queries is None else np.array(queries.labels)
-    for encoder in encoders:
-        for normalizer in normalizers:
-            chosen = (options or {}).get(normalizer, {})
-            prepared = Recipe(encoder=encoder, normalizer=normalizer, normalizer_options=chosen).prepare()
-            began = time.perf_counter()
-            archived = encode_set(database, prepared, fit)
-            asked = archived if queries is None else encode_set(queries, prepared, fit)
-            seconds = time.perf_counter() - began
-            images = len(labels) if queries is None else len(labels) + len(truth)
-            found = _neighbors(archived, asked, prepared.encoder.spec.metric, leave_one_out=queries is None)
-            rows.append(_row(encoder, normalizer, labels[found], truth, images / seconds))
-    seen = [look(one, Grid()) for one in (database, queries) if one is not None]
-    verdict = leakage_verdict(seen[0], seen[1] if len(seen) > 1 else None)
-    chance = chance_precision(labels, truth)
-    any_hit = chance_any_hit(labels, truth, 5)
-    name = database.name if queries is None else f"{queries.name} in {database.name}"
-    classes = ", ".join(f"{label} {count}" for label, count in zip(*np.unique(truth, return_counts=True), strict=True))
-    title = (
-        f"{name}: {len(truth)} queries ({classes}), {len(labels)} in the archive, stain fitted per {fit}; "
-        f"chance P@k {chance:.3f} (any hit in 5: {any_hit:.3f})"
-    )
-    return Table(title, tuple(rows), chance, any_hit, NO_GROUPS if queries is None else ACROSS, verdict)
-
-
-def _neighbors(archived: Vectors, asked: Vectors, metric: Metric, *, leave_one_out: bool) -> Shaped[np.ndarray, "q 5"]:
-    norms = (archived.astype(np.float64) ** 2).sum(axis=1).astype(np.float32)
-    itself = np.arange(len(archived), dtype=np.int32)
-    exclude = (itself, itself) if leave_one_out else None
-    rows: Shaped[np.ndarray, "q 5"] = search(archived, norms, asked, 5, metric=metric, exclude=exclude).rows
-    return rows
-
-
-def _row(
-    encoder: str, normalizer: str, found: Shaped[np.ndarray, "q 5"], truth: Shaped[np.ndarray, "q"], speed: float
-) -> Row:
-    p1, p5 = precision_at_k(found, truth, 1), precision_at_k(found, truth, 5)
-    vote = majority_vote(found, 5)
-    right = (vote == truth).astype(np.float64)
-    return Row(
-        encoder,
-        normalizer,
-        float(p1.mean()),
-        bootstrap_interval(p1, seed=0),
-        float(p5.mean()),
-        bootstrap_interval(p5, seed=0),
-        float(right.mean()),
-        bootstrap_interval(right, seed=0),
-        macro_f1(truth, vote),
-        speed,
+    watch = progress or Silent()
+    grid = Grid()
+    named = choices(encoders)
+    built = [encoder(each.name, **each.options) for each in named]
+    appearances = [normalizer(name, **(options or {}).get(name, {})) for name in normalizers]
+    plan(database, queries, protocol, group)  # refuse before anything is decoded
+    watch.start((1 if queries is None else 2) * (1 + len(normalizers)))
+    both = [load(one, grid, broken=broken, progress=watch) for one in (database, queries) if one is not None]
+    first, second = both[0], both[1] if queries is not None else None
+    task = plan(first.items, None if second is None else second.items, protocol, group)
+    rows = []
+    for name, appearance in zip(normalizers, appearances, strict=True):
+        sets = _encoded(both, name, appearance, built, fit, watch)
+        for chosen, made, parts in zip(named, built, zip(*sets, strict=True), strict=True):
+            vectors = (parts[0].vectors[task.archive], parts[-1].vectors[task.queries])
+            rows.append(Coded(chosen.label, name, *vectors, made.spec.metric, _seconds(both, parts)))
+    return tabulate(
+        (first.items, first.side),
+        None if second is None else (second.items, second.side),
+        task,
+        rows,
+        ks,
+        notes=(f"The stain was fitted once per {fit}.",) if set(normalizers) != {"none"} else (),
+        pictures=(_picture(first), _picture(both[-1])),
     )
 
 
-def _between(interval: tuple[float, float]) -> str:
-    return f"{interval[0]:.2f}-{interval[1]:.2f}"
+def _encoded(
+    sets: Sequence[Loaded], name: str, appearance: Appearance, encoders: Sequence[Encoder], fit: Fit, progress: Progress
+) -> list[list[Encoded]]:
+    """Vectors of every set by every encoder, after one normalizer."""
+    found = []
+    for one in sets:
+        progress.begin(f"{name}: {one.items.name}", len(one.items))
+        found.append(encode_pictures(one.pictures, one.items.name, appearance, encoders, fit, progress=progress))
+        progress.finish(one.items.name, 1, "encoded")
+    return found
+
+
+def _seconds(sets: Sequence[Loaded], parts: Sequence[Encoded]) -> float:
+    """CPU seconds per 1000 images: reading, mapping and encoding, over all sets."""
+    spent = sum(
+        len(one.items) * (part.seconds + one.pictures.seconds / max(one.pictures.decoded, 1))
+        for one, part in zip(sets, parts, strict=True)
+    )
+    return 1000 * spent / sum(len(one.items) for one in sets)
+
+
+def _picture(one: Loaded) -> Picture:
+    return one.pictures.__getitem__

@@ -8,6 +8,7 @@ from typing import TypeVar, final
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 
 from histokin.errors import BadPixels
 from histokin.slides.base import Slide
@@ -49,12 +50,12 @@ def jpeg(image: RGB, max_px: int = CROP_PX) -> bytes:
     return bytes(data)
 
 
-def square(image: RGB, px: int) -> RGB:
+def square(image: RGB, px: int) -> UInt8[np.ndarray, "_ _ 3"]:
     """The image resized to ``px`` by ``px`` (area when shrinking, linear when enlarging)."""
     if image.shape[:2] == (px, px):
         return image
-    shrinking = min(image.shape[:2]) >= px
-    resized: RGB = cv2.resize(image, (px, px), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+    how = cv2.INTER_AREA if min(image.shape[:2]) >= px else cv2.INTER_LINEAR
+    resized: UInt8[np.ndarray, "_ _ 3"] = cv2.resize(image, (px, px), interpolation=how)
     return resized
 
 
