@@ -18,7 +18,9 @@ from histokin.metrics.ranking import (
     bootstrap_interval,
     hits_at_k,
     majority_vote,
+    positive_share,
     precision_at_k,
+    weighted_share,
 )
 from histokin.types import Vectors
 
@@ -69,8 +71,10 @@ class Found:
     def auc(self, *, weighted: bool = False) -> float:
         """Area under the ROC curve; the score is the share of cancer among the hits, nearer ones counting more where
         ``weighted`` (one over distance)."""
-        weights = 1.0 / (self.distances + 1e-9) if weighted else np.ones_like(self.distances)
-        scores = (weights * (self.labels == self.positive)).sum(axis=1) / weights.sum(axis=1)
+        if weighted:
+            scores = weighted_share(self.labels, self.distances, self.positive, TOP)
+        else:
+            scores = positive_share(self.labels, self.positive, TOP)
         return roc_auc(self.truth == self.positive, scores)
 
     def confusion(self, names: Shaped[np.ndarray, "c"], *, any_hit: bool) -> Int64[np.ndarray, "c c"]:
