@@ -23,6 +23,7 @@ REQUIRED = (
 )
 OPTIONAL = (
     ("llvmlite", "pip install 'histokin[fast]' for faster color maps"),
+    ("h5py", "pip install 'histokin[features]' for CLAM and TRIDENT feature files"),
     ("torch", "pip install 'histokin[torch]' to train encoders and to run backbones"),
     ("timm", "pip install 'histokin[foundation]' to run pathology foundation models"),
 )

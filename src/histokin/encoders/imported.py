@@ -6,6 +6,7 @@ from typing import Any, Literal, final
 from histokin.encoders.base import Encoder, EncoderSpec
 from histokin.encoders.identity import same_space
 from histokin.encoders.registry import encoder
+from histokin.encoders.weight_files import find, missing, needs_of, require_modules
 from histokin.errors import EncoderError, HistokinError, UnknownName
 from histokin.types import Images, Vectors
 
@@ -83,7 +84,7 @@ class Imported(Encoder):
                 f"{wanted}, which has no name of its own", remedy="Import them again with the encoder's name"
             )
         try:
-            here = encoder(name, **self._options)
+            here = at_hand(name, self._options)
         except UnknownName:
             return EncoderError(
                 f"{wanted}, which this installation does not have, so no image can be encoded for it",
@@ -103,6 +104,19 @@ class Imported(Encoder):
                 remedy=f"If they are the same, import again with --encoder-space {here.spec.space}. {BY_EXAMPLE}",
             )
         return here
+
+
+def at_hand(name: str, options: Mapping[str, Any]) -> Encoder:
+    """The encoder where all it needs is on this computer; nothing is downloaded.
+
+    Raises what :func:`~histokin.encoders.registry.encoder` raises.
+    """
+    needs = needs_of(name)
+    if needs is not None and options.get("weights", "official") == "official":
+        require_modules(needs)
+        if needs.files and find(needs) is None:
+            raise missing(needs, "nothing is downloaded for the sake of imported vectors")
+    return encoder(name, **options)
 
 
 def _both(remedy: str) -> str:

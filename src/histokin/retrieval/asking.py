@@ -11,6 +11,7 @@ from jaxtyping import Float64
 
 from histokin.archive.records import Source
 from histokin.archive.snapshot import Snapshot
+from histokin.encoders.imported import Imported
 from histokin.errors import NotComparable, TooSmall, UnreadableFile, UsageError
 from histokin.retrieval.answer import QueryInfo
 from histokin.retrieval.index_images import few_pixels_warning, image_patches
@@ -42,7 +43,8 @@ class Asked:
     """A query ready to be searched for.
 
     ``own`` are the archive's sources that the query comes from; ``weights`` (one per vector) the share of the
-    query that each vector stands for.
+    query that each vector stands for; ``fitted`` the map of a query from outside the archive (the archive holds
+    those of its own).
     """
 
     info: QueryInfo
@@ -50,6 +52,7 @@ class Asked:
     weights: Float64[np.ndarray, "n"]
     own: tuple[Source, ...] = ()
     warnings: tuple[str, ...] = ()
+    fitted: ImageMap | None = None
 
 
 @final
@@ -79,6 +82,8 @@ class Asker:
         if isinstance(query.image, Path):
             path = query.image
             own = self._archived(path)
+            if own is not None and self._only_stored(path):
+                return self._stored(own, None, label)
             with open_slide(path, mpp=query.mpp or (own.mpp if own else None)) as slide:
                 mpp = slide.mpp
                 require_same_scale(self.scale, scale_of(mpp), self.prepared.grid, path)
@@ -100,7 +105,7 @@ class Asker:
         regions = tuple(region for region, _ in patches)
         whole = _hull(regions)
         info = QueryInfo(name, own.path if own else None, whole, mpp, label or _label(own), regions)
-        return Asked(info, self._encode(images, fitted), _even(len(images)), _some(own), warnings)
+        return Asked(info, self._encode(images, fitted), _even(len(images)), _some(own), warnings, fitted)
 
     def _cut_array(self, image: RGB, mpp: float | None) -> list[tuple[Region, RGB]]:
         px = self.prepared.grid.patch_px
@@ -113,6 +118,8 @@ class Asker:
 
     def _region(self, query: RegionQuery, label: str | None) -> Asked:
         own = self._archived(query.slide)
+        if own is not None and self._only_stored(Path(own.path)):
+            return self._stored(own, query.region, label)
         path = self._file(query.slide, own)
         with open_slide(path, mpp=query.mpp or (own.mpp if own else None)) as slide:
             require_same_scale(self.scale, scale_of(require_mpp(slide)), self.prepared.grid, path)
@@ -122,7 +129,7 @@ class Asker:
             info = QueryInfo(
                 str(path), own.path if own else None, region, slide.mpp, label or _label(own), tuple(regions)
             )
-        return Asked(info, self._encode(images, fitted), _even(len(images)), _some(own), warnings + note)
+        return Asked(info, self._encode(images, fitted), _even(len(images)), _some(own), warnings + note, fitted)
 
     def _whole_patch(self, slide: Slide, region: Region) -> tuple[Region, tuple[str, ...]]:
         """The region, grown to one patch where it is smaller; refused where it leaves the slide."""
@@ -172,7 +179,7 @@ class Asker:
             mpp = slide.mpp
         rows, weights = representatives(vectors, query.patches)
         info = QueryInfo(str(path), None, None, mpp, label, tuple(wanted[i] for i in rows))
-        return Asked(info, vectors[rows], weights)
+        return Asked(info, vectors[rows], weights, fitted=fitted)
 
     def _case(self, query: CaseQuery, label: str | None) -> Asked:
         own = tuple(s for s in self.snapshot.sources if s.columns.get("patient") == query.patient)
@@ -200,6 +207,30 @@ class Asker:
         source = own[0].path if len(own) == 1 else None
         info = QueryInfo(name, source, None, own[0].mpp, label, regions, slides)
         return Asked(info, vectors[chosen], weights, tuple(own))
+
+    def _only_stored(self, path: Path) -> bool:
+        """True where vectors were imported, and neither pixels nor encoder are here to make the query's anew."""
+        encoder = self.prepared.encoder
+        return isinstance(encoder, Imported) and (not path.is_file() or encoder.missing is not None)
+
+    def _stored(self, own: Source, region: Region | None, label: str | None) -> Asked:
+        """A query by the archive's own vectors of an image, or of the patches centered in a region."""
+        place = next(i for i, source in enumerate(self.snapshot.sources) if source.id == own.id)
+        mine = self.snapshot.rows_of(place)
+        rows = np.arange(mine.start, mine.stop)
+        if region is not None:
+            boxes = self.snapshot.boxes[mine].astype(np.int64)
+            offset = boxes[:, :2] + boxes[:, 2:] // 2 - [region.x, region.y]
+            rows = rows[((offset >= 0) & (offset < [region.width, region.height])).all(axis=1)]
+        if not len(rows):
+            remedy = "Give a larger region; the archive holds its patches only"
+            raise UsageError("no patch of the archive lies in the region", remedy=remedy, path=own.path)
+        chosen = spread(rows.tolist(), MOST_REGION_PATCHES)
+        regions = tuple(self.snapshot.region(row) for row in chosen)
+        vectors = np.asarray(self.snapshot.vectors[chosen], np.float32)
+        info = QueryInfo(own.path, own.path, region or _hull(regions), own.mpp, label or own.label, regions)
+        note = f"{own.name}: searched for by the vectors in the archive"
+        return Asked(info, vectors, _even(len(chosen)), (own,), (note,))
 
     def _archived(self, path: Path) -> Source | None:
         """The archive's row of this slide or image: by path, by content, or, for a missing file, by name."""
@@ -259,7 +290,7 @@ def _offsets(length: int, side: int) -> list[int]:
     return [int(offset) for offset in np.linspace(0, max(0, length - side), count).round()]
 
 
-def representatives(vectors: Vectors, count: int) -> tuple[list[int], Float64[np.ndarray, "n"]]:
+def representatives(vectors: Vectors, count: int) -> tuple[list[int], Float64[np.ndarray, "m"]]:
     """At most ``count`` rows that stand for all: the members nearest to the centers of k-means clusters.
 
     Returns their indices in ascending order, and the share of all rows in each one's cluster (sums to 1).

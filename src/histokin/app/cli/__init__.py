@@ -10,6 +10,8 @@ from histokin.app.cli.compare_stains import compare_stains
 from histokin.app.cli.demo import demo
 from histokin.app.cli.doctor import doctor
 from histokin.app.cli.evaluate import evaluate
+from histokin.app.cli.export import export
+from histokin.app.cli.import_features import import_features
 from histokin.app.cli.index import index
 from histokin.app.cli.info import info
 from histokin.app.cli.normalize import normalize
@@ -34,7 +36,21 @@ def cli() -> None:
     """Find, in an archive of pathology images, the tissue most like the tissue in front of you."""
 
 
-for _command in (demo, index, search, info, normalize, compare_stains, evaluate, reproduce, train, stain_table, doctor):
+for _command in (
+    demo,
+    index,
+    search,
+    info,
+    export,
+    import_features,
+    normalize,
+    compare_stains,
+    evaluate,
+    reproduce,
+    train,
+    stain_table,
+    doctor,
+):
     cli.add_command(_command)
 
 
