@@ -39,7 +39,7 @@ class Set:
     only: tuple[str, ...] = ()
     queries: str = ""
     groups: str = ""
-    stained: bool = True
+    normalizers: tuple[str, ...] = NORMALIZERS
 
 
 COLON = {"colon_n": "H", "colon_aca": "AC", "NORM": "H", "TUM": "AC"}
@@ -48,10 +48,10 @@ SETS = {
     "colon: NCT asks crc5": Set("crc5", ("H", "AC"), "nct-crc-val-70"),
     "colon: crc5 asks LC25000": Set("lc25000-colon-768", ("H", "AC"), "crc5"),
     "crc5, groups held apart": Set("crc5", groups="crc5.csv"),
-    "crc5, leave one out (leaks)": Set("crc5"),
+    "crc5, leave one out (leaks)": Set("crc5", normalizers=("none",)),
     "lung, near-duplicates held apart": Set("lc25000-lung-224", groups="lc25000-lung.csv"),
     "oral2, groups held apart": Set("oral2", groups="oral2.csv"),
-    "medical-mnist, leave one out": Set("medical-mnist", stained=False),
+    "medical-mnist, leave one out": Set("medical-mnist", normalizers=("none",)),
 }
 
 
@@ -62,6 +62,7 @@ def main() -> None:
     parser.add_argument("--peers", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", help="sets whose name holds this")
+    parser.add_argument("--also", action="append", default=[], help="further encoders, as evaluate --encoder takes")
     parser.add_argument("--minutes", type=float, default=4.0)
     parser.add_argument("--weights", action="append", default=[], help="SET=StainNet file, for the set's own colors")
     given = parser.parse_args()
@@ -81,11 +82,9 @@ def _measured(given: argparse.Namespace, which: Set) -> dict[str, Any]:
     archive = read_set(given.data / which.archive, COLON, which.only, table=table)
     queries = read_set(given.data / which.queries, COLON, which.only) if which.queries else None
     peers = [str(given.peers / name) for name in ("mobilenet-v1", "diag-bigan")] if given.peers else []
-    encoders = [*dict.fromkeys(SHIPPED), *peers]
+    encoders = [*dict.fromkeys(SHIPPED), *given.also, *peers]
     weights = dict(pair.split("=", 1) for pair in given.weights)
-    wanted = [n for n in NORMALIZERS if which.stained or n == "none"]
-    wanted = [n for n in wanted if n != "stainnet" or queries is not None]
-    wanted = [n for n in wanted if n != "stainnet" or set(_names(archive, queries)) <= set(weights)]
+    wanted = [n for n in which.normalizers if n != "stainnet" or set(_names(archive, queries)) <= set(weights)]
     found: dict[str, Any] = {}
     for normalizer in wanted:
         options = {"stainnet": {"weights": weights}} if normalizer == "stainnet" else {}
