@@ -31,7 +31,7 @@ def main() -> None:
 
 def mobilenet(file: Path, out: Path) -> Path:
     """MobileNetV1 with its 8-bit arithmetic: every activation is rounded to the level that the file says."""
-    from ai_edge_litert.interpreter import Interpreter
+    from ai_edge_litert.interpreter import Interpreter  # not in the extras: it serves this file only
 
     run = Interpreter(str(file))
     run.allocate_tensors()
@@ -52,7 +52,8 @@ def mobilenet(file: Path, out: Path) -> Path:
             raw = graph.node("GlobalAveragePool", [value[inside[0]]], f"{name}.mean")
         else:
             raw = _convolution(graph, run, about, step["op_name"], inside, outside, value[inside[0]], name)
-        value[outside] = _rounded(graph, raw, *about[outside]["quantization"], name)
+        scale, zero = about[outside]["quantization"]
+        value[outside] = _rounded(graph, raw, scale, zero, name)
     last = value[int(run.get_output_details()[0]["index"])]
     graph.node("Flatten", [last], "features", axis=1)
     _check_mobilenet(run, graph.save(out, 224, 1024))
