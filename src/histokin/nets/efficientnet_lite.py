@@ -111,30 +111,12 @@ def feature_maps(network: Any, x: Any, blocks: int) -> Any:
 
     x = relu6(network["_bn0"](network["_conv_stem"](_same(x, 3, 2))))
     for part, shape in zip(network["_blocks"][:blocks], block_shapes(), strict=False):
-        x = _block(part, shape, x)
+        y = relu6(part["_bn0"](part["_expand_conv"](x))) if shape.expansion > 1 else x
+        y = y if shape.stride == 1 else _same(y, shape.kernel, shape.stride)
+        y = relu6(part["_bn1"](part["_depthwise_conv"](y)))
+        y = part["_bn2"](part["_project_conv"](y))
+        x = y + x if shape.stride == 1 and shape.inside == shape.outside else y
     return x
-
-
-def joined(network: Any, x: Any, blocks: tuple[int, ...], fixed: int = 1) -> Any:
-    """Mean maps after each of ``blocks`` (ascending), every one at unit length, side by side: "n d".
-
-    ``x`` as :func:`feature_maps` takes it. No gradient flows into the first ``fixed`` blocks.
-    """
-    import torch
-
-    with torch.set_grad_enabled(False):
-        x = feature_maps(network, x, fixed)
-    means = []
-    for number, shape in enumerate(block_shapes()[fixed : max(blocks)], fixed + 1):
-        x = _block(network["_blocks"][number - 1], shape, x)
-        if number in blocks:
-            means.append(_direction(x.mean((2, 3))))
-    return torch.cat(means, dim=1)
-
-
-def projected(network: Any, head: Any, pixels: Any, blocks: tuple[int, ...], fixed: int = 1) -> Any:
-    """``head`` (a linear layer) of the joined means, at unit length, from RGB "n 3 h w" of 0 to 255: "n d"."""
-    return _direction(head(joined(network, (pixels.float() - MEAN) / STD, blocks, fixed)))
 
 
 def scores(network: Any, x: Any) -> Any:
@@ -151,21 +133,8 @@ def pooled(network: Any, pixels: Any, blocks: int) -> Any:
     Takes "n 3 h w" RGB, uint8 or float, from 0 to 255; gives "n d": the mean of the map after ``blocks`` blocks,
     scaled to unit length (zeros stay zeros), so that Euclidean distances rank as cosines do.
     """
-    return _direction(feature_maps(network, (pixels.float() - MEAN) / STD, blocks).mean((2, 3)))
-
-
-def _block(part: Any, shape: BlockShape, x: Any) -> Any:
-    from torch.nn.functional import relu6
-
-    y = relu6(part["_bn0"](part["_expand_conv"](x))) if shape.expansion > 1 else x
-    y = y if shape.stride == 1 else _same(y, shape.kernel, shape.stride)
-    y = relu6(part["_bn1"](part["_depthwise_conv"](y)))
-    y = part["_bn2"](part["_project_conv"](y))
-    return y + x if shape.stride == 1 and shape.inside == shape.outside else y
-
-
-def _direction(rows: Any) -> Any:
-    return rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-12)
+    mean = feature_maps(network, (pixels.float() - MEAN) / STD, blocks).mean((2, 3))
+    return mean / mean.norm(dim=1, keepdim=True).clamp_min(1e-12)
 
 
 def _same(x: Any, kernel: int, stride: int) -> Any:

@@ -6,7 +6,7 @@ from typing import Any, final
 
 from histokin.archive.calibration import Alike
 from histokin.retrieval.votes import count_votes, vote_margin
-from histokin.types import Hit, Region
+from histokin.types import Hit, ImageMap, Region, Vectors
 
 FORMAT = 1
 
@@ -51,7 +51,11 @@ class QueryInfo:
 @final
 @dataclass(frozen=True)
 class Answer:
-    """Ranked hits with the evidence behind them."""
+    """Ranked hits with the evidence behind them.
+
+    ``vectors`` are the query's, one per query patch; ``fitted`` is the image map of a query from outside the archive,
+    None where the archive holds the map of each patch's slide.
+    """
 
     kind: str
     query: QueryInfo
@@ -61,6 +65,8 @@ class Answer:
     alike: Alike
     warnings: tuple[str, ...] = field(default=())
     seconds: float = 0.0
+    vectors: Vectors | None = field(default=None, repr=False, compare=False)
+    fitted: ImageMap | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def votes(self) -> dict[str, int]:

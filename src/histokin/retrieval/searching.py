@@ -72,6 +72,8 @@ class Searcher:
             alike=self._alike(nearest),
             warnings=asked.warnings + _not_known(asked, rules),
             seconds=time.monotonic() - began,
+            vectors=asked.vectors,
+            fitted=asked.fitted,
         )
 
     def _patches(

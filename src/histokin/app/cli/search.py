@@ -12,6 +12,7 @@ EPILOG = """\b
 Examples:
   histokin search -a my-archive --image tile.png
   histokin search -a my-archive --image tile.png --mpp 0.5 -k 10 --html answer.html
+  histokin search -a my-archive --image tile.png --explain --html why.html
   histokin search -a my-archive --slide a.svs --region 1200,800,1024,1024 --exclude slide
   histokin search -a my-archive --slide a.svs --one-per patient
   histokin search -a my-archive --case P007 --json
@@ -52,13 +53,20 @@ Coordinates are level-0 pixels. A patch or region leaves out what overlaps it, a
     help="Representative patches of a slide or case.",
 )
 @click.option("--label", help="The query's own label, where known: hits that differ are framed in red.")
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Say why: occlusion maps of the first 10 hits and the archive in a plane, for --html or --json.",
+)
 @click.option("--html", type=click.Path(path_type=Path), help="Write a self-contained page.")
 @json_option
 @guarded
-def search(archive: Path, html: Path | None, as_json: bool, **options: Any) -> None:
+def search(archive: Path, html: Path | None, as_json: bool, explain: bool, **options: Any) -> None:
     """Find the patches, slides or cases most like an image, a region, a slide or a case."""
     query = _query(options)
-    from histokin.retrieval.archive import Archive
+    if explain and html is None and not as_json:
+        raise click.UsageError("--explain needs --html FILE for its pictures, or --json for its numbers")
+    from histokin.retrieval.archive import Archive, as_query
 
     opened = Archive.open(archive)
     answer = opened.search(
@@ -70,12 +78,17 @@ def search(archive: Path, html: Path | None, as_json: bool, **options: Any) -> N
         min_separation=options["min_separation"],
         label=options["label"],
     )
+    why = None
+    if explain:
+        from histokin.retrieval.explaining.explain import explain as explained
+
+        why = explained(opened.searcher(), as_query(query), answer)
     if html is not None:
         from histokin.app.pages.search_page import write_search_page
 
-        write_search_page(html, opened, answer)
+        write_search_page(html, opened, answer, why)
     if as_json:
-        print_json(answer.to_dict())
+        print_json(answer.to_dict() | ({"explanation": why.to_dict()} if why else {}))
     else:
         print_answer(answer.to_dict())
         if html is not None:

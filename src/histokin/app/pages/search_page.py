@@ -9,6 +9,7 @@ from histokin.app.pages.pictures import Album, Picture
 from histokin.archive.records import Source
 from histokin.retrieval.answer import Answer, Match
 from histokin.retrieval.archive import Archive
+from histokin.retrieval.explaining.explain import Explanation
 from histokin.types import Hit, Region
 
 PAIRS_SHOWN = 6
@@ -37,18 +38,18 @@ class Card:
     pairs: tuple[Pair, ...]
 
 
-def write_search_page(path: Path, archive: Archive, answer: Answer) -> None:
-    """Write one self-contained HTML file.
+def write_search_page(path: Path, archive: Archive, answer: Answer, explanation: Explanation | None = None) -> None:
+    """Write one self-contained HTML file; with an ``explanation``, why each hit was found.
 
     Raises
     ------
     OSError
         when the file cannot be written.
     """
-    path.write_text(render_search_page(archive, answer), encoding="utf-8")
+    path.write_text(render_search_page(archive, answer, explanation), encoding="utf-8")
 
 
-def render_search_page(archive: Archive, answer: Answer) -> str:
+def render_search_page(archive: Archive, answer: Answer, explanation: Explanation | None = None) -> str:
     """The HTML of an answer."""
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
@@ -59,7 +60,12 @@ def render_search_page(archive: Archive, answer: Answer) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("search.html.j2").render(_context(archive, answer))
+    context = _context(archive, answer) | {"why": None}
+    if explanation is not None:
+        from histokin.app.pages.explain_section import explain_context
+
+        context["why"] = explain_context(answer, explanation)
+    return environment.get_template("search.html.j2").render(context)
 
 
 def _context(archive: Archive, answer: Answer) -> dict[str, Any]:
