@@ -11,6 +11,7 @@ from histokin.evaluation.reproduce.cbhir import reproduce_cbhir
 from histokin.evaluation.reproduce.cbhir_scores import Found, any_hit_prediction, misaligned
 from histokin.evaluation.reproduce.cbhir_search import _four
 from histokin.evaluation.reproduce.hospitals import all_hospitals
+from histokin.evaluation.reproduce.orders import order_text
 from histokin.evaluation.reproduce.published import CBHIR_AUC, CBHIR_TOP_K
 from histokin.evaluation.reproduce.run import Run
 from histokin.evaluation.reproduce.versions import VERSIONS, make_version
@@ -115,3 +116,8 @@ def test_the_page_on_given_patches(tmp_path: Path) -> None:
     assert "No VGG19" in left_out["text"]
     steps = next(part for part in report["parts"] if part["title"].startswith("Training on CAM17"))["rows"][0][1]
     assert steps == "6 / 15000"
+
+
+def test_equal_scores_have_no_order() -> None:
+    text = order_text("votes", {"none": 1.0, "bksvd": 1.0}, {"none": 0.7, "bksvd": 0.9}, VERSIONS)
+    assert text == "votes: all methods score 1.000 here, so there is no order to compare."

@@ -98,7 +98,7 @@ def misaligned(labels: Shaped[np.ndarray, "n"], seed: int = 0) -> Shaped[np.ndar
 def interval(values: Float64[np.ndarray, "q"]) -> str:
     """The 95 % bootstrap interval of a mean, to be printed."""
     low, high = bootstrap_interval(values, seed=0)
-    return f"{low:.2f}-{high:.2f}"
+    return f"{low:.2f}\u2011{high:.2f}"  # a hyphen that does not break the line
 
 
 def find(version: Version, encoder: Encoder, title: str, say: Callable[[str], None]) -> Found:

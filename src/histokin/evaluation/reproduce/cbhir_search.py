@@ -207,7 +207,26 @@ class _Report:
         if isinstance(classified, dict):
             aucs = {name: one.auc for name, one in classified.items()}
             lines.append(order_text("VGG19, AUC", aucs, {n: p[0] for n, p in CBHIR_AUC.items()}, VERSIONS))
+        lines.append(self._against_untrained(classified))
         return Note(f"What holds of the search on {self._hospitals.name}", "\n\n".join(lines))
+
+    def _against_untrained(self, classified: dict[str, Classified] | str) -> str:
+        """Which trained networks do not beat their untrained copies."""
+        votes = {(one.encoder, one.version): float(one.values()["vote@5"].mean()) for one in self._found}
+        behind = [
+            f"autoencoder on {VERSIONS[name]} ({votes[TRAINED, name]:.3f} against {votes[UNTRAINED, name]:.3f})"
+            for name in VERSIONS
+            if (TRAINED, name) in votes and votes[TRAINED, name] <= votes[UNTRAINED, name]
+        ]
+        if isinstance(classified, dict):
+            behind += [
+                f"VGG19 on {VERSIONS[name]} (AUC {one.auc:.3f} against {one.untrained_auc:.3f})"
+                for name, one in classified.items()
+                if one.auc <= one.untrained_auc
+            ]
+        if not behind:
+            return "Every trained network beats its untrained copy (autoencoders by the vote, VGG19 by AUC)."
+        return f"Trained networks that do NOT beat their untrained copy: {'; '.join(behind)}."
 
     def costs(self) -> Table:
         """What each encoder costs, on original colors."""

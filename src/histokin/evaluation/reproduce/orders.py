@@ -20,6 +20,8 @@ def order_text(
     names = [name for name in published if name in ours and math.isfinite(ours[name])]
     if len(names) < 2:
         return f"{what}: fewer than two methods on both sides, nothing to compare."
+    if len({ours[name] for name in names}) == 1:
+        return f"{what}: all methods score {ours[names[0]]:.3f} here, so there is no order to compare."
     sign = 1 if smaller_is_better else -1
     mine = sorted(names, key=lambda name: sign * ours[name])
     theirs = sorted(names, key=lambda name: sign * published[name])
