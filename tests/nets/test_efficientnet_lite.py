@@ -24,6 +24,23 @@ def test_shapes_and_parameters() -> None:
         assert feature_maps(network, torch.zeros(1, 3, 224, 224), 14).shape == (1, 192, 7, 7)
 
 
+def test_joined_means_are_the_pooled_vectors_side_by_side() -> None:
+    from histokin.nets.efficientnet_lite import build, joined, pooled, projected
+
+    torch.manual_seed(0)
+    network = build().eval()
+    pixels = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    with torch.no_grad():
+        # Early blocks: in an untrained network the late means nearly vanish, and are not brought to unit length.
+        both = joined(network, pixels, (2, 5, 6))
+        apart = torch.cat([pooled(network, pixels, block) for block in (2, 5, 6)], dim=1)
+        torch.testing.assert_close(both, apart)
+        assert both.shape == (2, 24 + 40 + 80)
+        layer = torch.nn.Linear(both.shape[1], 5)
+        expected = layer(both) / layer(both).norm(dim=1, keepdim=True)
+        torch.testing.assert_close(projected(network, layer, pixels, (2, 5, 6)), expected)
+
+
 def test_a_state_with_other_names_is_refused() -> None:
     from histokin.nets.efficientnet_lite import load
 

@@ -19,6 +19,7 @@ ENCODERS = Registry(
         "cbmir": "histokin.encoders.autoencoder:cbmir",
         "color-histogram": "histokin.encoders.color_histogram:ColorHistogram",
         "efficientnet-lite0-b14": "histokin.encoders.shipped:efficientnet_lite0_b14",
+        "efficientnet-lite0-tissue": "histokin.encoders.shipped:efficientnet_lite0_tissue",
         "imported": "histokin.encoders.imported:Imported",
         "onnx": "histokin.encoders.onnx:OnnxEncoder",
         **{name: f"histokin.encoders.backbone:{name}" for name in BACKBONES},

