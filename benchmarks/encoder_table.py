@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from histokin.encoders.registry import DEFAULT_ENCODER
+from histokin.errors import InputError
 from histokin.evaluation.labelled import LabelledSet, read_set
-from histokin.evaluation.retrieval import evaluate_sets
+from histokin.evaluation.retrieval import measure_sets
 from histokin.retrieval.recipe import Recipe
 from histokin.slides.grid import Grid
 from histokin.slides.labels import read_labels
@@ -84,14 +85,17 @@ def _measured(given: argparse.Namespace, which: Set) -> dict[str, Any]:
     peers = [str(given.peers / name) for name in ("mobilenet-v1", "diag-bigan")] if given.peers else []
     encoders = [*dict.fromkeys(SHIPPED), *given.also, *peers]
     weights = dict(pair.split("=", 1) for pair in given.weights)
-    wanted = [n for n in which.normalizers if n != "stainnet" or set(_names(archive, queries)) <= set(weights)]
+    # Within one laboratory StainNet has nothing to bring to another's colors.
+    usable = queries is not None and set(_names(archive, queries)) <= set(weights)
+    wanted = [n for n in which.normalizers if n != "stainnet" or usable]
     found: dict[str, Any] = {}
+    blank: list[InputError] = []
     for normalizer in wanted:
         options = {"stainnet": {"weights": weights}} if normalizer == "stainnet" else {}
         named = list(encoders)
         if normalizer in TRAINED_FOR:
             named += [f"{kind}={_autoencoder(given, kind, archive, normalizer)}" for kind in ("cbhir", "cbmir")]
-        made = evaluate_sets(
+        made = measure_sets(
             archive,
             queries,
             encoders=named,
@@ -99,12 +103,14 @@ def _measured(given: argparse.Namespace, which: Set) -> dict[str, Any]:
             options=options,
             protocol="leave-one-group-out" if table else None,
             group="group" if table else None,
-        ).to_dict()
+            broken=blank,
+        ).table.to_dict()
         if found:
             found["rows"] += made["rows"]
         else:
             found = made
         print(f"  {normalizer} done", flush=True)
+    found["left_out"] = sorted({str(error.path) for error in blank})
     return found
 
 
