@@ -82,6 +82,7 @@ def search(archive: Path, html: Path | None, as_json: bool, explain: bool, **opt
     if explain:
         from histokin.retrieval.explaining.explain import explain as explained
 
+        click.echo(f"explaining {min(len(answer.hits), 10)} hits: some 40 encodings each", err=True)
         why = explained(opened.searcher(), as_query(query), answer)
     if html is not None:
         from histokin.app.pages.search_page import write_search_page
