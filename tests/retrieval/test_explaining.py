@@ -16,7 +16,7 @@ from histokin.retrieval.answer import Answer
 from histokin.retrieval.archive import Archive, as_query
 from histokin.retrieval.explaining.explain import Explanation, explain
 from histokin.retrieval.explaining.occlusion import WINDOWS, changes, occluded
-from histokin.retrieval.queries import RegionQuery, SlideQuery
+from histokin.retrieval.queries import CaseQuery, RegionQuery, SlideQuery
 from histokin.retrieval.recipe import Recipe
 from histokin.slides.grid import Grid
 from histokin.slides.reading import open_slide
@@ -108,6 +108,18 @@ def test_a_region_and_a_slide_are_explained_by_their_closest_pair(tile_set: Path
             assert pair.match.distance == min(mine)
         assert found.latent is not None
         assert len(found.latent.query) == len(answer.query.patches) > 1
+
+
+def test_a_case_is_explained_by_its_closest_pairs(tile_set: Path, tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    rows = [f"{path.name},P{i % 4}" for i, path in enumerate(sorted(tile_set.rglob("*.png")))]
+    table.write_text("slide,patient\n" + "\n".join(rows) + "\n")
+    made = Archive.create(tmp_path / "archive", Recipe(normalizer="macenko", encoder="color-histogram"))
+    assert not made.index(tile_set, labels=table).failed
+    answer, found = explained(made, CaseQuery("P2"))
+    assert {hit.columns["patient"] for hit in answer.hits} <= {"P0", "P1", "P3"}
+    assert_same_distances(answer, found)
+    assert len(found.pairs) == 2
 
 
 def test_pixels_that_are_gone_or_changed_are_said(tile_set: Path, tmp_path: Path) -> None:
