@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
 
+import cv2
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int32
 
 from histokin.errors import TooCoarse, TooSmall, UsageError
 from histokin.slides.tissue import TissueMask
@@ -119,9 +120,9 @@ def keep_tissue(regions: list[Region], mask: TissueMask, slide_mpp: float, grid:
     if not regions:
         return [], counts
     boxes = np.array([(r.x, r.y, r.x + r.width, r.y + r.height) for r in regions], float) * (slide_mpp / mask.mpp)
-    tissue = _fractions(mask.mask, boxes)
-    pen = _fractions(mask.pen, boxes)
-    fold = _fractions(mask.fold, boxes)
+    tissue = shares(mask.mask, boxes)
+    pen = shares(mask.pen, boxes)
+    fold = shares(mask.fold, boxes)
     inked = pen > MOST_PEN
     enough = (tissue >= grid.min_tissue - 1e-9) & ~inked
     counts["pen"] = int((inked & (tissue + pen >= grid.min_tissue - 1e-9)).sum())
@@ -181,14 +182,22 @@ def _origins(extent: int, side: int, step: float, centered: bool) -> list[int]:
     return [origin + shift for origin in origins]
 
 
-def _fractions(mask: Mask, boxes: Float64[np.ndarray, "n 4"]) -> Float64[np.ndarray, " n"]:
+def shares(mask: Mask, boxes: Float64[np.ndarray, "n 4"]) -> Float64[np.ndarray, " n"]:
     """Share of each box (left, top, right, bottom, in mask pixels and fractions of them) that is set.
 
     The integral image of a mask, interpolated bilinearly, is exact. What lies outside the mask is not set.
     """
-    height, width = mask.shape
-    total = np.zeros((height + 1, width + 1))
-    total[1:, 1:] = mask.cumsum(0, dtype=np.int64).cumsum(1)
+    return shares_of_sums(integral(mask), boxes)
+
+
+def integral(mask: Mask) -> Int32[np.ndarray, "h1 w1"]:
+    """How many pixels are set above and to the left of each corner of a pixel."""
+    return np.asarray(cv2.integral(mask.view(np.uint8)), np.int32)
+
+
+def shares_of_sums(total: Int32[np.ndarray, "h1 w1"], boxes: Float64[np.ndarray, "n 4"]) -> Float64[np.ndarray, " n"]:
+    """:func:`shares` of a mask whose :func:`integral` is known."""
+    height, width = total.shape[0] - 1, total.shape[1] - 1
     left, right = np.clip(boxes[:, 0], 0, width), np.clip(boxes[:, 2], 0, width)
     top, bottom = np.clip(boxes[:, 1], 0, height), np.clip(boxes[:, 3], 0, height)
 

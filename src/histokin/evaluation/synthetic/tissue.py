@@ -4,6 +4,7 @@ Two texture classes: ``sparse`` (round glands with one ring of small nuclei, thi
 and ``crowded`` (large, uneven, overlapping nuclei around slit-like lumina).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -19,6 +20,7 @@ CLASSES = ("sparse", "crowded")
 LEAST_PX = 32
 
 Plane = Float32[np.ndarray, "h w"]
+Coverage = UInt8[np.ndarray, "px px"]
 
 
 @final
@@ -90,6 +92,43 @@ def smooth_noise(rng: np.random.Generator, px: int, grain: float | int, stretch:
     return np.asarray(cv2.resize(coarse, (px, px), interpolation=cv2.INTER_CUBIC))
 
 
+def ellipse(
+    plane: UInt8[np.ndarray, "h w"],
+    x: float,
+    y: float,
+    long: float | int,
+    short: float | int,
+    turn: float | int,
+    value: int,
+) -> None:
+    """Draw a filled ellipse into ``plane``; half axes in pixels, ``turn`` in radians."""
+    # eighths of a pixel, so that small nuclei keep their size
+    at, axes = (round(8 * x), round(8 * y)), (max(round(8 * long), 1), max(round(8 * short), 1))
+    cv2.ellipse(plane, at, axes, float(np.degrees(turn)), 0, 360, value, -1, cv2.LINE_8, 3)
+
+
+def stained(label: str, planes: Sequence[Coverage], chromatin: float, rng: np.random.Generator) -> Tissue:
+    """Coverage (0 to 255) with epithelium, lumen, nuclei and red cells, in this order, as a field of stained tissue.
+
+    Stroma with fibers, tears and the grain of chromatin are added; ``chromatin`` is the hematoxylin of a nucleus.
+    """
+    px = len(planes[0])
+    epithelium, lumen, nuclei, red = (cv2.GaussianBlur(plane.astype(np.float32) / 255, (0, 0), 0.7) for plane in planes)
+    fibers = smooth_noise(rng, px, 3, 6) if rng.random() < 0.5 else smooth_noise(rng, px, 3, 6).T
+    stroma = 0.48 + 0.12 * fibers + 0.10 * smooth_noise(rng, px, 40)
+    eosin = stroma + epithelium * (0.42 - stroma) + 0.8 * red
+    blue = 0.04 + 0.10 * epithelium
+    grains = 1 + 0.22 * smooth_noise(rng, px, 2.0)
+    blue = blue * (1 - nuclei) + chromatin * nuclei * grains
+    eosin = eosin * (1 - 0.75 * nuclei)
+    torn = cv2.GaussianBlur((smooth_noise(rng, px, 70) > 1.7).astype(np.float32), (0, 0), 1.2)
+    kept = (1 - lumen * (1 - np.clip(nuclei * 1.25, 0, 1))) * (1 - torn)
+    both = np.stack([blue, eosin], axis=2) * kept[..., None]
+    both *= 1 + 0.06 * rng.standard_normal(both.shape, dtype=np.float32)
+    concentrations = np.maximum(both, 0).astype(np.float32) + np.float32(0.004)
+    return Tissue(label, concentrations, nuclei * kept > 0.4, kept < 0.3)
+
+
 def _places(rng: np.random.Generator, px: int, density: float) -> Float64[np.ndarray, "n 2"]:
     """Random places, about ``density`` per 100 x 100 pixels, reaching a little over the edge."""
     margin = 12
@@ -110,10 +149,10 @@ class _Canvas:
         radius = self._rng.uniform(*style.gland_radius)
         turn = self._rng.uniform(0, np.pi)
         hole = radius * style.lumen
-        self._ellipse(self._nuclei, x, y, radius, radius * 0.85, turn, 0)
-        self._ellipse(self._lumen, x, y, radius, radius * 0.85, turn, 0)
-        self._ellipse(self._epithelium, x, y, radius, radius * 0.85, turn, 255)
-        self._ellipse(self._lumen, x, y, hole, hole * style.slit, turn, 255)
+        ellipse(self._nuclei, x, y, radius, radius * 0.85, turn, 0)
+        ellipse(self._lumen, x, y, radius, radius * 0.85, turn, 0)
+        ellipse(self._epithelium, x, y, radius, radius * 0.85, turn, 255)
+        ellipse(self._lumen, x, y, hole, hole * style.slit, turn, 255)
         size = float(np.mean(style.radius))
         for layer in range(style.layers):
             ring = radius - size * 1.3 - layer * size * 1.7
@@ -131,44 +170,14 @@ class _Canvas:
         radius = self._rng.uniform(*style.radius) * np.exp(self._rng.normal(0, style.uneven))
         short = radius * (0.4 if thin else self._rng.uniform(0.65, 0.95))
         shade = int(np.clip(self._rng.normal(200, 25), 120, 255))
-        self._ellipse(self._nuclei, x, y, radius, float(short), turn, shade)
+        ellipse(self._nuclei, x, y, radius, float(short), turn, shade)
 
     def red_cells(self, count: int) -> None:
         """Small bright eosin disks, as red blood cells are."""
         for x, y in self._rng.uniform(0, self._px, (count, 2)):
-            self._ellipse(self._red, float(x), float(y), 3.5, 3.5, 0.0, 255)
+            ellipse(self._red, float(x), float(y), 3.5, 3.5, 0.0, 255)
 
     def finish(self, label: str, chromatin: float) -> Tissue:
         """Coverage to concentrations: stroma with fibers, cytoplasm, chromatin, glass."""
-        rng, px = self._rng, self._px
-        epithelium, lumen, nuclei, red = (
-            cv2.GaussianBlur(plane.astype(np.float32) / 255, (0, 0), 0.7)
-            for plane in (self._epithelium, self._lumen, self._nuclei, self._red)
-        )
-        fibers = smooth_noise(rng, px, 3, 6) if rng.random() < 0.5 else smooth_noise(rng, px, 3, 6).T
-        stroma = 0.48 + 0.12 * fibers + 0.10 * smooth_noise(rng, px, 40)
-        eosin = stroma + epithelium * (0.42 - stroma) + 0.8 * red
-        blue = 0.04 + 0.10 * epithelium
-        grains = 1 + 0.22 * smooth_noise(rng, px, 2.0)
-        blue = blue * (1 - nuclei) + chromatin * nuclei * grains
-        eosin = eosin * (1 - 0.75 * nuclei)
-        torn = cv2.GaussianBlur((smooth_noise(rng, px, 70) > 1.7).astype(np.float32), (0, 0), 1.2)
-        kept = (1 - lumen * (1 - np.clip(nuclei * 1.25, 0, 1))) * (1 - torn)
-        both = np.stack([blue, eosin], axis=2) * kept[..., None]
-        both *= 1 + 0.06 * rng.standard_normal(both.shape, dtype=np.float32)
-        concentrations = np.maximum(both, 0).astype(np.float32) + np.float32(0.004)
-        return Tissue(label, concentrations, nuclei * kept > 0.4, kept < 0.3)
-
-    @staticmethod
-    def _ellipse(
-        plane: UInt8[np.ndarray, "h w"],
-        x: float,
-        y: float,
-        long: float | int,
-        short: float | int,
-        turn: float | int,
-        value: int,
-    ) -> None:
-        # eighths of a pixel, so that small nuclei keep their size
-        at, axes = (round(8 * x), round(8 * y)), (max(round(8 * long), 1), max(round(8 * short), 1))
-        cv2.ellipse(plane, at, axes, float(np.degrees(turn)), 0, 360, value, -1, cv2.LINE_8, 3)
+        planes = (self._epithelium, self._lumen, self._nuclei, self._red)
+        return stained(label, planes, chromatin, self._rng)

@@ -1,0 +1,1 @@
+"""From annotated slides to labelled training patches."""
