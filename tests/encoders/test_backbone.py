@@ -196,3 +196,14 @@ def test_names_with_files(tmp_path: Path) -> None:
     assert chosen("nobody") == ("nobody", {})
     with pytest.raises(UsageError, match="takes no file"):
         chosen("color-histogram=x")
+
+
+def test_a_smaller_input_is_another_space() -> None:
+    own, small = (encoder("alexnet", weights="random", input_px=px) for px in (None, 96))
+    assert (own.spec.input_px, small.spec.input_px) == (224, 96)
+    assert small.spec.space == own.spec.space.replace("/fp32", "/96px/fp32") != own.spec.space
+    one, other = own.encode([picture()]), small.encode([picture()])
+    assert one.shape == other.shape
+    assert not np.allclose(one, other)
+    with pytest.raises(UsageError, match=r"input_px of inception_v3 is 64.*Give 75 to 1024"):
+        encoder("inception_v3", weights="random", input_px=64)

@@ -1,21 +1,31 @@
 """Backbones as encoders: the embedding of a network that was trained to name what photographs show."""
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 from histokin.encoders.base import EncoderSpec
 from histokin.encoders.torch_encoder import Color, TorchEncoder, check_threads
 from histokin.encoders.weight_files import Needs, needs_of, obtain, require_modules
-from histokin.errors import EncoderError
+from histokin.errors import EncoderError, UsageError
 from histokin.nets import backbones, state_dict
 
 SEED = 0
 """Of random weights: the same on every computer with the same version of PyTorch."""
 
 
+SIDES = (64, 1024)
+"""Least and greatest side of the input: below, the networks have nothing left to pool."""
+
+
 def backbone(
-    name: str, *, weights: str | Path = "official", threads: int | None = None, device: str = "cpu"
+    name: str,
+    *,
+    weights: str | Path = "official",
+    threads: int | None = None,
+    device: str = "cpu",
+    input_px: int | None = None,
 ) -> TorchEncoder:
     """The embedding of one of :data:`histokin.nets.backbones.BACKBONES`: what its last linear layer sees.
 
@@ -28,31 +38,51 @@ def backbone(
         dictionary, ``.safetensors`` or ``.pth``, with any number of classes.
     threads : how many cores to use; None for all that this process may use.
     device : where it runs, such as ``cpu`` or ``cuda``.
+    input_px : side of the square input in place of the network's own; half of it costs a quarter. Named in the space.
 
     Raises
     ------
     EncoderError
         when packages or weights are missing, or the weights are damaged or of another network.
     UsageError
-        when the device cannot be used.
+        when the device cannot be used, or the network cannot take such an input.
     """
-    known, needs = backbones.backbone(name), needs_of(name)
+    known = backbones.backbone(name)
+    side = _side(name, known.input_px, input_px)
+    loaded = load(name, weights, threads=threads)
+    spec = EncoderSpec(
+        name=loaded.called,
+        space=f"{name}/{loaded.identity}/{'' if side == known.input_px else f'{side}px/'}fp32",
+        dim=known.dim,
+        input_px=side,
+        licence=loaded.licence,
+    )
+    color = Color(known.mean, known.std)
+    return TorchEncoder(spec, loaded.network, backbones.embedding, color, threads=threads, device=device)
+
+
+@final
+@dataclass(frozen=True)
+class Loaded:
+    """A network with its weights, what it is called (random weights say so), their digest, and their licence."""
+
+    network: Any
+    called: str
+    identity: str
+    licence: str
+
+
+def load(name: str, weights: str | Path, *, threads: int | None = None) -> Loaded:
+    """One of :data:`histokin.nets.backbones.BACKBONES` with its weights; arguments and errors of :func:`backbone`."""
+    backbones.backbone(name)
+    needs = needs_of(name)
     assert needs is not None
     require_modules(needs)
     check_threads(threads)
     network, called, licence = _network(name, str(weights), needs)
     # The classes are not part of the embedding: the same body under another head is the same encoder.
     identity = state_dict.digest(network, leave_out=backbones.head_name(network))[:12]
-    random = "random-" if weights == "random" else ""
-    spec = EncoderSpec(
-        name=called,
-        space=f"{name}/{random}{identity}/fp32",
-        dim=known.dim,
-        input_px=known.input_px,
-        licence=licence,
-    )
-    color = Color(known.mean, known.std)
-    return TorchEncoder(spec, network, backbones.embedding, color, threads=threads, device=device)
+    return Loaded(network, called, f"{'random-' if weights == 'random' else ''}{identity}", licence)
 
 
 def _network(name: str, weights: str, needs: Needs) -> tuple[Any, str, str]:
@@ -70,6 +100,13 @@ def fitted(name: str, state: dict[str, Any]) -> dict[str, Any]:
     if name.startswith("densenet"):
         return {_without_inner_dots(key): tensor for key, tensor in state.items()}
     return {key: tensor for key, tensor in state.items() if not key.startswith("AuxLogits.")}
+
+
+def _side(name: str, own: int, wanted: int | None) -> int:
+    least = 75 if name == "inception_v3" else SIDES[0]
+    if wanted is not None and not least <= wanted <= SIDES[1]:
+        raise UsageError(f"input_px of {name} is {wanted}", remedy=f"Give {least} to {SIDES[1]} pixels")
+    return wanted or own
 
 
 def _without_inner_dots(key: str) -> str:
