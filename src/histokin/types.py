@@ -19,6 +19,8 @@ PatchPx = NewType("PatchPx", int)
 
 RGB = UInt8[np.ndarray, "h w 3"]
 Image = UInt8[np.ndarray, "h w c"] | UInt16[np.ndarray, "h w c"] | Float32[np.ndarray, "h w c"]
+Mapped = UInt8[np.ndarray, "h w _"] | UInt16[np.ndarray, "h w _"] | Float32[np.ndarray, "h w _"]
+"""What an :class:`ImageMap` makes of an image "h w c": the same height and width, its own number of channels."""
 Images = Sequence[UInt8[np.ndarray, "_ _ _"] | UInt16[np.ndarray, "_ _ _"] | Float32[np.ndarray, "_ _ _"]]
 """Several images, each "h w c"; their sizes may differ."""
 Mask = Bool[np.ndarray, "h w"]
@@ -57,8 +59,25 @@ class Patch:
 
 @final
 @dataclass(frozen=True)
+class Place:
+    """Where in a hit the query was found: a box of level-0 pixels, turned about its center.
+
+    ``angle`` are degrees counterclockwise by which the query's picture has to be turned to lie on the hit as it is
+    seen; ``score`` is what the order of hits was decided by, larger is better.
+    """
+
+    region: Region
+    angle: float = 0.0
+    score: float = 0.0
+
+
+@final
+@dataclass(frozen=True)
 class Hit:
-    """One answer. ``region`` is None when the hit is a whole slide; ``row`` is the archive row of the patch."""
+    """One answer. ``region`` is None when the hit is a whole slide; ``row`` is the archive row of the patch.
+
+    ``place`` is where in the hit a re-ranker found the query; ``distance`` stays that of the search.
+    """
 
     rank: int
     distance: float
@@ -68,6 +87,7 @@ class Hit:
     label: str | None
     columns: dict[str, str]
     row: int | None = None
+    place: Place | None = None
 
 
 @final
@@ -120,10 +140,10 @@ class ImageMap(ABC):
         return False
 
     @abstractmethod
-    def apply(self, image: Image) -> tuple[Image, Status]:
+    def apply(self, image: Image) -> tuple[Mapped, Status]:
         """The mapped image (a new array, or the input itself where unchanged) and the status of this call."""
 
-    def __call__(self, image: Image) -> Image:
+    def __call__(self, image: Image) -> Mapped:
         return self.apply(image)[0]
 
     @abstractmethod
@@ -158,7 +178,7 @@ class Chain(ImageMap):
     def looks_around(self) -> bool:
         return any(m.looks_around for m in self.maps)
 
-    def apply(self, image: Image) -> tuple[Image, Status]:
+    def apply(self, image: Image) -> tuple[Mapped, Status]:
         worst = Status()
         for step in self.maps:
             image, status = step.apply(image)

@@ -52,7 +52,7 @@ def test_nonsense_in_the_description(full: Store, name: str, value: object) -> N
 def test_another_format(full: Store) -> None:
     file = full.path / "archive.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "format": 99}))
-    with pytest.raises(ArchiveFormat, match="format 99, this version of histokin reads format 1"):
+    with pytest.raises(ArchiveFormat, match="format 99, this version of histokin reads formats 1 and 2"):
         Store.open(full.path)
 
 

@@ -154,7 +154,7 @@ def test_compact_sweeps_what_nobody_counts(store: Store, make_source: Make, make
     store.commit([make_source("a")], [make_batch([0, 0])])
     # A process killed before its slide row, and one killed before its patch table changed.
     stream = tables.PatchStream([make_batch([0])], ["dead:a"], 4)
-    tables.append(store.path / PATCHES, stream, 4)
+    tables.append(store.path / PATCHES, stream)
     loose = tables.PatchStream([make_batch([0])], ["loose:a"], 4)
     uri = str(store.path / PATCHES)
     lance.fragment.write_fragments(loose.reader(), uri, schema=tables.patch_schema(4))

@@ -38,11 +38,25 @@ def test_links_inside_the_documentation_lead_somewhere() -> None:
         assert not part or part in {heading.lower().replace(" ", "-") for heading in headings}, (target, part)
 
 
+def _example(told_by: str) -> str:
+    """The block of Python on the page that holds this text."""
+    (found,) = [code for code in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if told_by in code]
+    return str(found)
+
+
+def test_the_example_of_local_features_runs() -> None:
+    draws = np.random.default_rng(0)
+    images = [draws.integers(0, 60 * i + 60, (40, 40, 3), dtype=np.uint8) for i in range(3)]
+    space: dict[str, Any] = {"images": images}
+    exec(_example("local_features"), space)
+    np.testing.assert_array_equal(space["found"].rows[0, 0], 0)
+    np.testing.assert_allclose(space["found"].similarity[0, 0], 1)
+    assert space["points"].descriptors.shape == (4 * 25, 64)
+
+
 def test_the_example_keeps_the_contract() -> None:
-    code = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    assert code is not None
     space: dict[str, Any] = {}
-    exec(code[1], space)
+    exec(_example("class MeanColor"), space)
     check_encoder(space["MeanColor"]())
     assert space["MeanColor"](gain=2.0).spec.space != space["MeanColor"]().spec.space
     white = np.full((40, 40, 3), 255, np.uint8)

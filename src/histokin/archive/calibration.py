@@ -8,6 +8,8 @@ from typing import final
 import numpy as np
 from jaxtyping import Bool, Float64
 
+from histokin.archive.counts import Counts
+from histokin.archive.counts_search import search_counts
 from histokin.archive.exact import search
 from histokin.archive.snapshot import Snapshot
 
@@ -16,6 +18,7 @@ MOST_ROWS = 2000
 MOST_ROWS_OF_ONE = 512
 """In an archive of one slide every patch needs a filter of its own, so fewer are asked for."""
 
+MOST_ROWS_OF_COUNTS = 256
 FEW_ROWS = 64
 FLOPS = 2e11
 """What calibration may cost: some seconds on two cores, once per version of the archive."""
@@ -74,6 +77,8 @@ def _measure(snapshot: Snapshot, seed: int) -> Float64[np.ndarray, "c"]:
     rows, dim = snapshot.vectors.shape
     if rows < 2:
         return np.empty(0)
+    if snapshot.counts is not None:
+        return _measure_counts(snapshot, snapshot.counts, seed)
     affordable = int(FLOPS / (2.0 * rows * dim))
     several = len(snapshot.sources) > 1
     count = min(rows, max(FEW_ROWS, min(MOST_ROWS if several else MOST_ROWS_OF_ONE, affordable)))
@@ -83,6 +88,20 @@ def _measure(snapshot: Snapshot, seed: int) -> Float64[np.ndarray, "c"]:
     else:
         distances = np.array([_to_apart(snapshot, int(row)) for row in sample])
     own: Float64[np.ndarray, "c"] = np.sort(distances[np.isfinite(distances)])
+    return own
+
+
+def _measure_counts(snapshot: Snapshot, counts: Counts, seed: int) -> Float64[np.ndarray, "c"]:
+    """As for vectors, on a smaller sample: a search ranks every row."""
+    rows = len(counts)
+    sample = np.sort(np.random.default_rng(seed).choice(rows, min(rows, MOST_ROWS_OF_COUNTS), replace=False))
+    several = len(snapshot.sources) > 1
+    found = []
+    for row in sample.tolist():
+        apart = snapshot.source_index != snapshot.source_index[row] if several else _apart(snapshot, row)
+        near = search_counts(snapshot, counts.rows(np.array([row])), 1, rows=np.asarray(apart))
+        found.append(float(near.distances[0, 0]))
+    own: Float64[np.ndarray, "c"] = np.sort(np.array(found)[np.isfinite(found)])
     return own
 
 

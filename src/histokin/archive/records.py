@@ -6,6 +6,8 @@ from typing import Any, final
 import numpy as np
 from jaxtyping import Float32, Float64, Int32, Int64
 
+from histokin.archive.counts import Counts
+
 SLIDES, PATCHES = "slides.lance", "patches.lance"
 """The two tables of a store."""
 
@@ -44,14 +46,15 @@ class PatchBatch:
     """Patches on their way into a store.
 
     ``source`` is an index into the sources of the same commit; ``boxes`` are x, y, width, height in level-0 pixels;
-    ``flags`` are comma-joined words; ``crops`` are JPEGs, or None where none are kept.
+    ``flags`` are comma-joined words; ``crops`` are JPEGs, or None where none are kept. ``vectors`` are numbers, or
+    word counts where the store is one of counts.
     """
 
     source: Int32[np.ndarray, "n"]
     boxes: Int32[np.ndarray, "n 4"]
     tissue: Float32[np.ndarray, "n"]
     flags: list[str]
-    vectors: Float32[np.ndarray, "n d"]
+    vectors: Float32[np.ndarray, "n d"] | Counts
     crops: list[bytes] | None
 
 

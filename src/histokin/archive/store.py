@@ -23,11 +23,19 @@ from histokin._version import __version__
 from histokin.archive.durable import files_of, flush, write_text
 from histokin.archive.lock import writer_lock
 from histokin.archive.records import PATCHES, SLIDES, PatchBatch, Source
-from histokin.archive.snapshot import Snapshot, open_snapshot
+from histokin.archive.snapshot import Shape, Snapshot, open_snapshot
 from histokin.errors import ArchiveError, ArchiveExists, ArchiveFormat, ArchiveMissing
 
-FORMAT = 1
+FORMATS = {"dense": 1, "counts": 2}
+"""The format on disk of archives of vectors, and of word counts: a histokin that knows the first only says so."""
+
 ABOUT = "archive.json"
+LEARNED = "learned-encoder"
+"""Folder of an encoder that was learned from the archive's own images, before the archive was there."""
+
+LEARNED_FROM = "learned-from.json"
+"""In that folder: what it was learned from. Written last, so that a folder with this file is complete."""
+
 LOCK = "lock"
 NEWEST = (1 << 64) - 1
 """Lance names the manifest of version v by this number less v, so that the newest sorts first."""
@@ -45,18 +53,22 @@ class Store:
         self.recipe: dict[str, Any] = about["recipe"]
         self.dim: int = about["dim"]
         self.metric: Literal["euclidean", "cosine"] = about["metric"]
+        self.counts: bool = about["format"] == FORMATS["counts"]
         self._snapshot: Snapshot | None = None
 
     @classmethod
-    def create(cls, path: Path, recipe: Mapping[str, Any], *, dim: int, metric: str) -> "Store":
+    def create(
+        cls, path: Path, recipe: Mapping[str, Any], *, dim: int, metric: str, kind: Literal["dense", "counts"] = "dense"
+    ) -> "Store":
         """Make an empty store. Raises :class:`ArchiveExists`, or :class:`ArchiveError` if it cannot be written.
 
+        Of kind ``counts``, patches have word counts, kept sparsely, in place of vectors of ``dim`` numbers.
         What a creation that was killed left behind is removed first. :class:`ArchiveBusy` says that one is going on,
         :class:`ArchiveFormat` that patches are there which a lost file described.
         """
-        _require_room(path)
+        require_room(path)
         about = {
-            "format": FORMAT,
+            "format": FORMATS[kind],
             "histokin": __version__,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "dim": dim,
@@ -66,7 +78,7 @@ class Store:
         try:
             path.mkdir(parents=True, exist_ok=True)
             with writer_lock(path / LOCK):
-                _require_room(path)  # again: another process may have made one since
+                require_room(path)  # again: another process may have made one since
                 _make(path, about)
         except OSError as error:
             raise ArchiveError(
@@ -89,9 +101,10 @@ class Store:
             raise ArchiveError("may not be read", remedy="Check permissions", path=error.filename) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ArchiveFormat(f"is damaged ({error})", remedy="Restore it from a backup", path=file) from None
-        if found != FORMAT:
+        if found not in FORMATS.values():
+            known = " and ".join(map(str, FORMATS.values()))
             raise ArchiveFormat(
-                f"written in format {found}, this version of histokin reads format {FORMAT}",
+                f"written in format {found}, this version of histokin reads formats {known}",
                 remedy="Install the histokin that wrote it, or index again",
                 path=path,
             )
@@ -132,10 +145,10 @@ class Store:
         _require_distinct(sources, self.path)
         mark = uuid.uuid4().hex[:12]
         keys = [f"{mark}:{source.id}" for source in sources]
-        stream = tables.PatchStream(batches, keys, self.dim)
+        stream = tables.PatchStream(batches, keys, self.dim, self.counts)
         try:
             with self._flushed(PATCHES):
-                tables.append(self.path / PATCHES, stream, self.dim)
+                tables.append(self.path / PATCHES, stream)
         except BaseException:
             if stream.error is not None:
                 raise stream.error from None
@@ -212,7 +225,7 @@ class Store:
         while self._snapshot is None or self._snapshot.version != version:
             rows = partial(self.snapshot_rows, version)
             try:
-                self._snapshot = open_snapshot(self.path, version, self.dim, self.metric, rows)
+                self._snapshot = open_snapshot(self.path, version, Shape(self.dim, self.metric, self.counts), rows)
             except ArchiveError:
                 # A writer that went on meanwhile may have cleared away what was being read.
                 if self.version == version:
@@ -292,7 +305,7 @@ def _require_distinct(sources: Sequence[Source], path: Path) -> None:
             seen.add(value)
 
 
-def _require_room(path: Path) -> None:
+def require_room(path: Path) -> None:
     """Raises :class:`ArchiveExists` where there is an archive, or anything else that is not ours to replace."""
     if (path / ABOUT).exists():
         raise ArchiveExists("there is an archive already", remedy="Open it, or choose another folder", path=path)
@@ -303,11 +316,14 @@ def _require_room(path: Path) -> None:
 def _leftover(path: Path) -> bool:
     """True for an empty folder, or one in which a creation was cut off: our files and nothing else."""
     ours = {SLIDES, PATCHES, LOCK}
-    return path.is_dir() and all(child.name in ours or _unfinished(child) for child in path.iterdir())
+    return path.is_dir() and all(
+        child.name in ours or _unfinished(child) or (child.name == LEARNED and (child / LEARNED_FROM).is_file())
+        for child in path.iterdir()
+    )
 
 
 def _unfinished(file: Path) -> bool:
-    return file.name.startswith(f".{ABOUT}.")
+    return file.name.startswith((f".{ABOUT}.", f".{LEARNED}."))
 
 
 def _make(path: Path, about: Mapping[str, Any]) -> None:
@@ -316,8 +332,9 @@ def _make(path: Path, about: Mapping[str, Any]) -> None:
 
     for child in path.iterdir():
         if _unfinished(child):
-            child.unlink()
-    for name, schema in ((SLIDES, tables.SLIDE_SCHEMA), (PATCHES, tables.patch_schema(about["dim"]))):
+            shutil.rmtree(child) if child.is_dir() else child.unlink()
+    patches = tables.patch_schema(about["dim"], about["format"] == FORMATS["counts"])
+    for name, schema in ((SLIDES, tables.SLIDE_SCHEMA), (PATCHES, patches)):
         if any((path / name / "_versions").glob("*.manifest")) and tables.open_table(path / name).count_rows():
             remedy = f"Restore {ABOUT} from a backup, or choose a new folder"
             raise ArchiveFormat(f"holds an archive without its {ABOUT}", remedy=remedy, path=path)

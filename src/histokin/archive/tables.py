@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Float32, Int32
 
+from histokin.archive.counts import Counts
 from histokin.archive.records import PatchBatch, Source
 from histokin.errors import ArchiveError, HistokinError
 
@@ -43,8 +44,10 @@ SLIDE_SCHEMA = pa.schema(SLIDE_FIELDS)
 AS_JSON = ("columns", "appearance", "counts")
 
 
-def patch_schema(dim: int) -> pa.Schema:
-    """Schema of the patch table for vectors of ``dim`` numbers."""
+def patch_schema(dim: int, counts: bool = False) -> pa.Schema:
+    """Schema of the patch table for vectors of ``dim`` numbers, or for counts of so many words, kept sparsely."""
+    vector = [("vector", pa.list_(pa.float32(), dim))]
+    sparse = [("words", pa.list_(pa.int32())), ("values", pa.list_(pa.float32()))]
     return pa.schema(
         [
             ("key", pa.string()),
@@ -55,7 +58,7 @@ def patch_schema(dim: int) -> pa.Schema:
             ("height", pa.int32()),
             ("tissue", pa.float32()),
             ("flags", pa.string()),
-            ("vector", pa.list_(pa.float32(), dim)),
+            *(sparse if counts else vector),
             ("crop", pa.binary()),
         ]
     )
@@ -132,7 +135,9 @@ class PatchStream:
     Lance reports what goes wrong in a reader as an error of its own; ``error`` holds the original.
     """
 
-    def __init__(self, batches: Iterable[PatchBatch], keys: Sequence[str], dim: int) -> None:
+    def __init__(self, batches: Iterable[PatchBatch], keys: Sequence[str], dim: int, counts: bool = False) -> None:
+        self.schema = patch_schema(dim, counts)
+        self._counts = counts
         self._batches = batches
         self._keys = np.array(keys, dtype=object)
         self._dim = dim
@@ -141,7 +146,7 @@ class PatchStream:
 
     def reader(self) -> pa.RecordBatchReader:
         """For Lance to pull from."""
-        return pa.RecordBatchReader.from_batches(patch_schema(self._dim), self._records())
+        return pa.RecordBatchReader.from_batches(self.schema, self._records())
 
     def _records(self) -> Iterator[pa.RecordBatch]:
         try:
@@ -155,18 +160,6 @@ class PatchStream:
             raise
 
     def _record(self, batch: PatchBatch) -> pa.RecordBatch:
-        if batch.vectors.shape[1] != self._dim:
-            raise ArchiveError(
-                f"vectors of {batch.vectors.shape[1]} numbers do not fit an archive of {self._dim}",
-                remedy="Use the encoder that the archive was made with",
-            )
-        with np.errstate(over="ignore", invalid="ignore"):
-            squared = np.einsum("ij,ij->i", batch.vectors, batch.vectors)
-        if not np.isfinite(squared).all():
-            raise ArchiveError("the encoder made a vector without a finite length", remedy="Check the encoder")
-        vectors = pa.FixedSizeListArray.from_arrays(
-            pa.array(np.ascontiguousarray(batch.vectors).ravel(), pa.float32()), self._dim
-        )
         crops: list[bytes | None] = [*batch.crops] if batch.crops else [None] * len(batch.source)
         arrays = [
             pa.array(self._keys[batch.source], pa.string()),
@@ -174,10 +167,32 @@ class PatchStream:
             *(pa.array(np.ascontiguousarray(batch.boxes[:, i]), pa.int32()) for i in range(4)),
             pa.array(batch.tissue, pa.float32()),
             pa.array(batch.flags, pa.string()),
-            vectors,
+            *self._vectors(batch.vectors),
             pa.array(crops, pa.binary()),
         ]
-        return pa.record_batch(arrays, schema=patch_schema(self._dim))
+        return pa.record_batch(arrays, schema=self.schema)
+
+    def _vectors(self, vectors: Float32[np.ndarray, "n d"] | Counts) -> list[pa.Array]:
+        """The columns that hold the vectors. Raises :class:`ArchiveError` for others than the archive's."""
+        counts = isinstance(vectors, Counts)
+        dim = vectors.dim if isinstance(vectors, Counts) else vectors.shape[1]
+        if dim != self._dim or counts != self._counts:
+            wanted = str(self._dim) if counts == self._counts else _spoken(self._dim, self._counts)
+            raise ArchiveError(
+                f"{_spoken(dim, counts)} do not fit an archive of {wanted}",
+                remedy="Use the encoder that the archive was made with",
+            )
+        if isinstance(vectors, Counts):
+            vectors.check()
+            starts = pa.array(vectors.starts, pa.int32())
+            lists = ((vectors.words, pa.int32()), (vectors.values, pa.float32()))
+            return [pa.ListArray.from_arrays(starts, pa.array(np.ascontiguousarray(v), kind)) for v, kind in lists]
+        with np.errstate(over="ignore", invalid="ignore"):
+            squared = np.einsum("ij,ij->i", vectors, vectors)
+        if not np.isfinite(squared).all():
+            raise ArchiveError("the encoder made a vector without a finite length", remedy="Check the encoder")
+        flat = pa.array(np.ascontiguousarray(vectors).ravel(), pa.float32())
+        return [pa.FixedSizeListArray.from_arrays(flat, self._dim)]
 
     def _places(self, source: Int32[np.ndarray, "n"]) -> Int32[np.ndarray, "n"]:
         """Running number of each patch within its source."""
@@ -189,10 +204,14 @@ class PatchStream:
         return places
 
 
-def append(uri: Path, stream: PatchStream, dim: int) -> None:
+def _spoken(dim: int, counts: bool) -> str:
+    return f"counts of {dim} words" if counts else f"vectors of {dim} numbers"
+
+
+def append(uri: Path, stream: PatchStream) -> None:
     """Write the stream as new fragments and commit them. After an error ``stream.error`` may hold its cause."""
     table = open_table(uri)
-    fragments = lance.fragment.write_fragments(stream.reader(), str(uri), schema=patch_schema(dim))
+    fragments = lance.fragment.write_fragments(stream.reader(), str(uri), schema=stream.schema)
     if fragments:
         lance.LanceDataset.commit(str(uri), lance.LanceOperation.Append(fragments), read_version=table.version)
 

@@ -1,10 +1,13 @@
-"""The contract of every encoder: images in, one vector per image out."""
+"""The contracts of this room: encoders (one vector per image) and local features (many located vectors per image)."""
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, final
 
-from histokin.types import Images, Vectors
+import numpy as np
+from jaxtyping import Float32
+
+from histokin.types import Image, Images, Vectors
 
 
 @final
@@ -62,3 +65,63 @@ class FittableEncoder(ABC):
     @abstractmethod
     def fit(self, images: Images, groups: list[str] | None = None) -> Encoder:
         """Learn from ``images`` and return the encoder; its space includes the digest of what was learned."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Located descriptions of one image.
+
+    ``xy`` holds column and row in pixels of the image, origin at the center of the first pixel; ``strength`` says how
+    much there is to see at a point (0 or more), comparable within one kind of feature only.
+    """
+
+    xy: Float32[np.ndarray, "n 2"]
+    descriptors: Float32[np.ndarray, "n d"]
+    strength: Float32[np.ndarray, "n"]
+
+    def __len__(self) -> int:
+        return len(self.xy)
+
+
+class LocalFeatures(ABC):
+    """Describes an image by vectors at many places. May be called from several threads at once."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What it is registered as."""
+
+    @property
+    @abstractmethod
+    def space(self) -> str:
+        """Identity of the descriptors, with every option (and the digest of weights) that changes them."""
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """Length of a descriptor."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What makes this again through the registry, JSON-ready."""
+        return {}
+
+    @abstractmethod
+    def describe(self, image: Image) -> Points:
+        """The points of an image, in an order that depends on the image alone.
+
+        Parameters
+        ----------
+        image : ``uint8`` "h w 1" or "h w 3" (gray or RGB), any size; never written to.
+
+        Returns
+        -------
+        Points
+            finite; none (``len(points) == 0``) where the image shows nothing to describe.
+
+        Raises
+        ------
+        EncoderError
+            when the image has another type or number of channels.
+        """

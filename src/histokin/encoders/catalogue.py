@@ -11,12 +11,19 @@ from histokin.nets.backbones import BACKBONES
 
 COLUMNS = ("encoder", "numbers", "input px", "µm/px", "licence of the weights", "weights", "extra")
 OWN_FILES = {
+    "bag-of-words": ("any", "any", "that of its images", "`bag-of-words=FOLDER`, from `histokin train vocabulary`"),
     "cbhir": ("200", "any", "that of its images", "`cbhir=FOLDER`, from `histokin train cbhir`"),
     "cbmir": ("48", "any", "that of its images", "`cbmir=FOLDER`, from `histokin train cbmir`"),
+    "classifier": ("384 to 2048", "any", "that of its images", "`classifier=FOLDER`, from `histokin train classifier`"),
+    "imtdf": ("436", "256", "that of ResNet50's weights", "`imtdf=FOLDER`, from `Imtdf.fit(...).save(FOLDER)`"),
+    "tc-net": ("128 or 512", "any", "that of its images", "`tc-net=FOLDER`, from `histokin train tc-net`"),
     "onnx": ("any", "any", "its manifest's", "the folder with the file and its `encoder.json`"),
     "imported": ("any", "any", "its own", "made elsewhere; comes with the vectors that are imported"),
 }
 """Encoders without numbers of their own: how many they give, of which input, under which licence, from where."""
+
+EXTRAS = {"bag-of-words": "`subimage`", "imtdf": "`torch`"}
+"""What those of them need that do not run with the package alone."""
 
 
 @final
@@ -50,7 +57,7 @@ def markdown() -> str:
 def _at_hand(name: str) -> Row:
     if name in OWN_FILES:
         numbers, side, licence, where = OWN_FILES[name]
-        return Row(f"`{name}`", numbers, side, "any", licence, where, "none")
+        return Row(f"`{name}`", numbers, side, "any", licence, where, EXTRAS.get(name, "none"))
     spec = encoder(name).spec
     default = " (default)" if name == DEFAULT_ENCODER else ""
     scale = "any" if spec.mpp is None else str(spec.mpp)

@@ -15,13 +15,17 @@ DEFAULT_ENCODER = "efficientnet-lite0-b14"
 ENCODERS = Registry(
     "encoder",
     {
+        "bag-of-words": "histokin.encoders.bag_of_words:bag_of_words",
         "cbhir": "histokin.encoders.autoencoder:cbhir",
         "cbmir": "histokin.encoders.autoencoder:cbmir",
+        "classifier": "histokin.encoders.classifier:ClassifierFeatures",
         "color-histogram": "histokin.encoders.color_histogram:ColorHistogram",
         "efficientnet-lite0-b14": "histokin.encoders.shipped:efficientnet_lite0_b14",
         "efficientnet-lite0-tissue": "histokin.encoders.shipped:efficientnet_lite0_tissue",
+        "imtdf": "histokin.encoders.imtdf:imtdf",
         "imported": "histokin.encoders.imported:Imported",
         "onnx": "histokin.encoders.onnx:OnnxEncoder",
+        "tc-net": "histokin.encoders.tc_net:TcNetEncoder",
         **{name: f"histokin.encoders.backbone:{name}" for name in BACKBONES},
         **{name: f"histokin.encoders.foundation:{name}" for name in FOUNDATION},
     },

@@ -55,7 +55,7 @@ class TorchEncoder(Encoder):
         device: str = "cpu",
     ) -> None:
         self._spec, self._features = spec, features
-        self._device = _device(device)
+        self._device = torch_device(device)
         self._threads = check_threads(threads) if self._device.type == "cpu" else 1
         self._network = network.eval().requires_grad_(False).to(self._device)
         self._mean = np.array(color.mean, np.float32)[:, None, None]
@@ -125,7 +125,8 @@ def check_threads(threads: int | None) -> int:
         return os.cpu_count() or 1
 
 
-def _device(name: str) -> Any:
+def torch_device(name: str) -> Any:
+    """The device called ``name``. Raises :class:`UsageError` when it cannot be used."""
     import torch
 
     try:
