@@ -75,7 +75,7 @@ def test_search_json_contract(archive: Path, tile_set: Path) -> None:
     assert set(answer) == keys
     assert (answer["format"], answer["kind"]) == (1, "patch")
     assert [hit["rank"] for hit in answer["hits"]] == [1, 2, 3]
-    hit_keys = {"rank", "distance", "slide", "x", "y", "width", "height", "label", "columns"}
+    hit_keys = {"rank", "distance", "slide", "x", "y", "width", "height", "label", "columns", "place"}
     assert all(set(hit) == hit_keys for hit in answer["hits"])
     assert {"query", "hit", "distance"} <= set(answer["matches"][0])
     assert sum(answer["votes"].values()) == 3

@@ -65,9 +65,16 @@ class ArchiveSet:
         return {
             "encoder": recipe["encoder"]["space"],
             "normalizer": recipe["appearance"]["space"],
+            "representation": _representation(recipe),
             "scale": f"{grid['mpp']} µm per pixel" if scale == "known" else "unknown scale",
             "patch": f"{grid['patch_px']} px",
         }
+
+
+def _representation(recipe: Mapping[str, Any]) -> str:
+    """The space of representations; images that have none are comparable within their modality."""
+    made = recipe.get("representation")
+    return str(made["space"]) if made else f"{recipe.get('modality', 'brightfield')} images as they are"
 
 
 def is_archive(path: Path) -> bool:
@@ -87,9 +94,15 @@ def read_archive(
     ArchiveError
         when there is none or it cannot be read.
     UsageError
-        when no patch has a label.
+        when no patch has a label, or the archive holds word counts.
     """
     store = Store.open(path)
+    if store.counts:
+        raise UsageError(
+            "the archive holds word counts, and these measures are of vectors",
+            remedy="Index with another encoder than bag-of-words",
+            path=path,
+        )
     snapshot = store.snapshot()
     if table is not None:
         table.check(Path(source.path) for source in snapshot.sources)
@@ -148,6 +161,7 @@ def measure_archives(
     second: ArchiveSet | Loaded | None
     if isinstance(queries, LabelledSet):
         plan(archive.items, queries, protocol, group)
+        _require_patches(archive)
         second = load(queries, Prepared.from_dict(archive.store.recipe).grid, broken=broken, progress=watch)
     else:
         second = queries
@@ -184,6 +198,14 @@ def measure_archives(
         notes=[note for note in (_left_out(archive, second), why or why_not) if note],
         pictures=(_picture(archive), _picture(archive if second is None else second)),
     )
+
+
+def _require_patches(archive: ArchiveSet) -> None:
+    if "modality" in archive.store.recipe:
+        raise NotComparable(
+            f"the folder's images would be RGB patches, {archive.items.name} holds whole pictures or a representation",
+            remedy="Index the folder with the archive's recipe and give that archive",
+        )
 
 
 def require_comparable(one: ArchiveSet, other: ArchiveSet) -> None:

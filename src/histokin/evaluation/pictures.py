@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 
 from histokin.errors import BadPixels, HistokinError, InputError
-from histokin.retrieval.index_images import image_patches
+from histokin.retrieval.pictures import cut_patches
 from histokin.retrieval.preparing import chunks, in_order
 from histokin.retrieval.report import Progress
 from histokin.slides.grid import Grid
@@ -32,7 +32,7 @@ def load_picture(path: Path, grid: Grid) -> RGB:
         when it cannot be read, or is blank.
     """
     with open_slide(path) as slide:
-        return image_patches(slide, grid, None)[0][1]
+        return cut_patches(slide, grid, None)[0][1]
 
 
 @final

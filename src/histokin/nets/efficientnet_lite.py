@@ -115,6 +115,21 @@ def feature_maps(network: Any, x: Any, blocks: int) -> Any:
     return x
 
 
+def several_maps(network: Any, x: Any, blocks: tuple[int, ...]) -> list[Any]:
+    """Maps after each of these blocks (ascending, from 1 to 16) of images that are standardized already."""
+    found: list[Any] = []
+    before = 0
+    for number in blocks:
+        if before == 0:
+            x = feature_maps(network, x, number)
+        else:
+            for part, shape in zip(network["_blocks"][before:number], block_shapes()[before:number], strict=True):
+                x = _block(part, shape, x)
+        found.append(x)
+        before = number
+    return found
+
+
 def joined(network: Any, pixels: Any, blocks: tuple[int, ...]) -> Any:
     """Mean features of several blocks, each scaled to unit length, side by side, preprocessing included.
 
@@ -123,16 +138,8 @@ def joined(network: Any, pixels: Any, blocks: tuple[int, ...]) -> Any:
     """
     import torch
 
-    means, before = [], 0
-    x = (pixels.float() - MEAN) / STD
-    for number in blocks:
-        if before == 0:
-            x = feature_maps(network, x, number)
-        else:
-            for part, shape in zip(network["_blocks"][before:number], block_shapes()[before:number], strict=True):
-                x = _block(part, shape, x)
-        means.append(x.mean((2, 3)))
-        before = number
+    maps = several_maps(network, (pixels.float() - MEAN) / STD, blocks)
+    means = [found.mean((2, 3)) for found in maps]
     return torch.cat([_direction(mean, 1e-6) for mean in means], 1)
 
 

@@ -6,7 +6,7 @@ from typing import Any, final
 
 from histokin.archive.calibration import Alike
 from histokin.retrieval.votes import count_votes, vote_margin
-from histokin.types import Hit, ImageMap, Region, Vectors
+from histokin.types import Hit, Image, ImageMap, Mapped, Place, Region, Vectors
 
 FORMAT = 1
 
@@ -49,12 +49,23 @@ class QueryInfo:
 
 
 @final
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A query in one piece: its picture in the channels of its file, and made comparable ("h w 1" or "h w 3")."""
+
+    picture: Image
+    mapped: Mapped
+    modality: str
+
+
+@final
 @dataclass(frozen=True)
 class Answer:
     """Ranked hits with the evidence behind them.
 
-    ``vectors`` are the query's, one per query patch; ``fitted`` is the image map of a query from outside the archive,
-    None where the archive holds the map of each patch's slide.
+    ``vectors`` are the query's, one per query patch, None for word counts; ``fitted`` is the image map of a query from
+    outside the archive, None where the archive holds the map of each patch's slide; ``seen`` the picture of a query in
+    one piece.
     """
 
     kind: str
@@ -67,6 +78,7 @@ class Answer:
     seconds: float = 0.0
     vectors: Vectors | None = field(default=None, repr=False, compare=False)
     fitted: ImageMap | None = field(default=None, repr=False, compare=False)
+    seen: Seen | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def votes(self) -> dict[str, int]:
@@ -83,7 +95,7 @@ class Answer:
         return {
             "format": FORMAT,
             "kind": self.kind,
-            "query": _query(self.query),
+            "query": _query(self.query) | ({"modality": self.seen.modality} if self.seen else {}),
             "recipe": self.recipe,
             "hits": [_hit(hit) for hit in self.hits],
             "matches": [
@@ -116,7 +128,15 @@ def _hit(hit: Hit) -> dict[str, Any]:
         **_box(hit.region),
         "label": hit.label,
         "columns": hit.columns,
+        "place": _place(hit.place),
     }
+
+
+def _place(place: Place | None) -> dict[str, int | float] | None:
+    """The matched place in a hit, None where nothing looked for one."""
+    if place is None:
+        return None
+    return {**asdict(place.region), "angle": place.angle, "score": place.score}
 
 
 def _box(region: Region | None) -> dict[str, int | None]:

@@ -11,6 +11,7 @@ import numpy as np
 from histokin.archive.store import Store
 from histokin.retrieval.answer import Answer
 from histokin.retrieval.indexing import index_paths
+from histokin.retrieval.learning import learn, needs_learning
 from histokin.retrieval.queries import (
     ExcludeRule,
     Options,
@@ -20,11 +21,12 @@ from histokin.retrieval.queries import (
     SlideQuery,
 )
 from histokin.retrieval.recipe import Prepared, Recipe
-from histokin.retrieval.report import IndexReport, Progress
+from histokin.retrieval.report import IndexReport, Progress, Silent
 from histokin.retrieval.scale import archive_scale
 from histokin.retrieval.searching import Searcher
+from histokin.retrieval.sources import Describer
 from histokin.slides.labels import Labels, read_labels
-from histokin.types import RGB
+from histokin.types import Image
 
 
 @final
@@ -41,8 +43,21 @@ class Archive:
         self._searcher_version: object = None
 
     @classmethod
-    def create(cls, path: str | Path, recipe: Recipe | None = None) -> "Archive":
+    def create(
+        cls,
+        path: str | Path,
+        recipe: Recipe | None = None,
+        *,
+        learn_from: str | Path | Iterable[str | Path] = (),
+        labels: str | Path | Labels | None = None,
+        mpp: float | None = None,
+        progress: Progress | None = None,
+    ) -> "Archive":
         """Make an empty archive in a new folder.
+
+        An encoder that learns, such as ``bag-of-words`` without a ``path``, learns from the loose images under
+        ``learn_from`` and is kept in the folder; ``labels`` and ``mpp`` are those of :meth:`index`. A creation that
+        was killed is repeated by calling this again.
 
         Raises
         ------
@@ -50,10 +65,18 @@ class Archive:
             when there is an archive already.
         UnknownName
             when the recipe names a normalizer or an encoder that is not registered.
+        UsageError
+            when an encoder is to learn and there is nothing to learn from.
         """
-        prepared = (recipe or Recipe()).prepare()
+        wanted = recipe or Recipe()
+        if needs_learning(wanted):
+            describer = Describer(as_labels(labels), mpp)
+            prepared = learn(Path(path), wanted, absolute_paths(learn_from), describer, progress or Silent())
+        else:
+            prepared = wanted.prepare()
         spec = prepared.encoder.spec
-        store = Store.create(Path(path), prepared.to_dict(), dim=spec.dim, metric=spec.metric)
+        kind: Literal["dense", "counts"] = "counts" if spec.kind == "counts" else "dense"
+        store = Store.create(Path(path), prepared.to_dict(), dim=spec.dim, metric=spec.metric, kind=kind)
         return cls(store, prepared)
 
     @classmethod
@@ -68,7 +91,7 @@ class Archive:
             when this installation's encoder or normalizer is not the archive's.
         """
         store = Store.open(Path(path))
-        return cls(store, Prepared.from_dict(store.recipe))
+        return cls(store, Prepared.from_dict(store.recipe, store.path))
 
     def index(
         self,
@@ -88,11 +111,14 @@ class Archive:
         mpp : microns per pixel of all ``paths``, overriding the files.
         threads : reading threads; default one per core.
         """
-        table = labels if isinstance(labels, Labels) or labels is None else read_labels(Path(labels))
-        given = [paths] if isinstance(paths, str | Path) else list(paths)
-        absolute = [Path(path).absolute() for path in given]
         report = index_paths(
-            self.store, self.prepared, absolute, labels=table, mpp=mpp, threads=threads, progress=progress
+            self.store,
+            self.prepared,
+            absolute_paths(paths),
+            labels=as_labels(labels),
+            mpp=mpp,
+            threads=threads,
+            progress=progress,
         )
         if report.slides or report.relinked:
             self.searcher().warm_up()
@@ -100,7 +126,7 @@ class Archive:
 
     def search(
         self,
-        query: Query | RGB | str | Path,
+        query: Query | Image | str | Path,
         k: int = 5,
         *,
         exclude: ExcludeRule | Sequence[ExcludeRule] = (),
@@ -108,15 +134,18 @@ class Archive:
         one_per: Literal["slide", "patient"] | None = None,
         min_separation: float = 1.0,
         label: str | None = None,
+        method: str | None = None,
+        rerank: int | None = None,
+        vocabulary: Literal["reuse", "rebuild"] | None = None,
     ) -> Answer:
         """The tissue most like the query.
 
         Parameters
         ----------
-        query : an image file, a ``uint8`` RGB array "h w 3", or one of :class:`PatchQuery`,
+        query : an image file, an array "h w c" (``uint8`` RGB for most archives), or one of :class:`PatchQuery`,
             :class:`RegionQuery`, :class:`SlideQuery`, :class:`CaseQuery`.
-        k, exclude, where, one_per, min_separation, label : see :class:`Options`. Without ``exclude``, a patch
-            or region leaves out what overlaps it, a slide itself, a case its patient.
+        k, exclude, where, one_per, min_separation, label, method, rerank, vocabulary : see :class:`Options`. Without
+            ``exclude``, a patch or region leaves out what overlaps it, a slide itself, a case its patient.
 
         Raises
         ------
@@ -130,6 +159,9 @@ class Archive:
             one_per=one_per,
             min_separation=min_separation,
             label=label,
+            method=method,
+            rerank=rerank,
+            vocabulary=vocabulary,
         )
         return self.searcher().search(as_query(query), options)
 
@@ -167,7 +199,17 @@ class Archive:
         }
 
 
-def as_query(query: Query | RGB | str | Path) -> Query:
+def absolute_paths(paths: str | Path | Iterable[str | Path]) -> list[Path]:
+    """One path or several, absolute."""
+    return [Path(path).absolute() for path in ([paths] if isinstance(paths, str | Path) else paths)]
+
+
+def as_labels(labels: str | Path | Labels | None) -> Labels | None:
+    """A table that may have been read already."""
+    return labels if isinstance(labels, Labels) or labels is None else read_labels(Path(labels))
+
+
+def as_query(query: Query | Image | str | Path) -> Query:
     """An image file or array as a patch query; anything else as it is."""
     if isinstance(query, str | Path):
         return PatchQuery(Path(query).absolute())

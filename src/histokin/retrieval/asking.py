@@ -1,7 +1,6 @@
 """From a query to vectors, prepared by the archive's own recipe."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
@@ -12,14 +11,18 @@ from jaxtyping import Float64
 from histokin.archive.records import Source
 from histokin.archive.snapshot import Snapshot
 from histokin.encoders.imported import Imported
-from histokin.errors import NotComparable, TooSmall, UnreadableFile, UsageError
+from histokin.errors import NotComparable, TooSmall, UsageError
 from histokin.retrieval.answer import QueryInfo
-from histokin.retrieval.index_images import few_pixels_warning, image_patches
+from histokin.retrieval.asked import Asked
+from histokin.retrieval.asking_whole import PictureAsker, require_rgb
+from histokin.retrieval.finding import Finder
+from histokin.retrieval.forms import as_rgb
+from histokin.retrieval.index_images import few_pixels_warning
 from histokin.retrieval.index_slide import ENCODE_BATCH, find_tissue
-from histokin.retrieval.known import Known
+from histokin.retrieval.pictures import cut_patches
 from histokin.retrieval.preparing import chunks, fit_slide, spread, square, tissue_pixels
 from histokin.retrieval.queries import CaseQuery, PatchQuery, Query, RegionQuery, SlideQuery
-from histokin.retrieval.recipe import Prepared
+from histokin.retrieval.recipe import BRIGHTFIELD, Prepared
 from histokin.retrieval.scale import Scale, require_same_scale, scale_of
 from histokin.slides.base import Slide
 from histokin.slides.grid import fitting_side, grid_patches
@@ -38,24 +41,6 @@ EDGE_SLACK = 8
 
 
 @final
-@dataclass(frozen=True, eq=False)
-class Asked:
-    """A query ready to be searched for.
-
-    ``own`` are the archive's sources that the query comes from; ``weights`` (one per vector) the share of the
-    query that each vector stands for; ``fitted`` the map of a query from outside the archive (the archive holds
-    those of its own).
-    """
-
-    info: QueryInfo
-    vectors: Vectors
-    weights: Float64[np.ndarray, "n"]
-    own: tuple[Source, ...] = ()
-    warnings: tuple[str, ...] = ()
-    fitted: ImageMap | None = None
-
-
-@final
 class Asker:
     """Prepares queries for one archive."""
 
@@ -63,10 +48,20 @@ class Asker:
         self.prepared = prepared
         self.snapshot = snapshot
         self.scale = scale
-        self.known = Known(snapshot.sources)
+        self.find = Finder(snapshot.sources)
+        self.pictures = PictureAsker(prepared, self.find, scale)
 
     def ask(self, query: Query, label: str | None) -> Asked:
         """Vectors of a query. Raises ``InputError``, ``UsageError`` or ``NotComparable``."""
+        if isinstance(query, PatchQuery | RegionQuery):
+            self.prepared.require_modality(query.modality)
+            if self.prepared.whole:
+                return self.pictures.ask(query, label)
+        elif self.prepared.encoder.spec.kind == "counts":
+            raise UsageError(
+                "an archive of word counts is searched by pictures, not by whole slides or cases",
+                remedy="Give --image FILE, or --slide with --region",
+            )
         match query:
             case PatchQuery():
                 return self._image(query, label)
@@ -81,18 +76,18 @@ class Asker:
         own = None
         if isinstance(query.image, Path):
             path = query.image
-            own = self._archived(path)
+            own = self.find.archived(path)
             if own is not None and self._only_stored(path):
                 return self._stored(own, None, label)
             with open_slide(path, mpp=query.mpp or (own.mpp if own else None)) as slide:
                 mpp = slide.mpp
                 require_same_scale(self.scale, scale_of(mpp), self.prepared.grid, path)
-                patches = image_patches(slide, self.prepared.grid, mpp)
+                patches = cut_patches(slide, self.prepared.grid, mpp)
             name = str(path)
         else:
             mpp, name = query.mpp, "image"
             require_same_scale(self.scale, scale_of(mpp), self.prepared.grid, None)
-            patches = self._cut_array(query.image, mpp)
+            patches = self._cut_array(require_rgb(query.image), mpp)
         images = [image for _, image in patches]
         warnings: tuple[str, ...] = ()
         if own is not None:
@@ -117,10 +112,10 @@ class Asker:
         return [(region, square(picture, px)) for region, picture in cut]
 
     def _region(self, query: RegionQuery, label: str | None) -> Asked:
-        own = self._archived(query.slide)
+        own = self.find.archived(query.slide)
         if own is not None and self._only_stored(Path(own.path)):
             return self._stored(own, query.region, label)
-        path = self._file(query.slide, own)
+        path = self.find.file(query.slide, own)
         with open_slide(path, mpp=query.mpp or (own.mpp if own else None)) as slide:
             require_same_scale(self.scale, scale_of(require_mpp(slide)), self.prepared.grid, path)
             region, warnings = self._whole_patch(slide, query.region)
@@ -164,10 +159,16 @@ class Asker:
         return [regions[i] for i in kept], [images[i] for i in kept], note
 
     def _slide(self, query: SlideQuery, label: str | None) -> Asked:
-        own = self._archived(query.slide)
+        own = self.find.archived(query.slide)
         if own is not None:
             return self._from_archive((own,), own.path, query.patches, label or _label(own))
-        path = self._file(query.slide, own)
+        path = self.find.file(query.slide, own)
+        if self.prepared.modality != BRIGHTFIELD:
+            raise NotComparable(
+                f"a slide is read as brightfield, the archive holds {self.prepared.modality} images",
+                remedy="Search with a picture: --image FILE --modality NAME",
+                path=path,
+            )
         with open_slide(path, mpp=query.mpp) as slide:
             require_same_scale(self.scale, scale_of(require_mpp(slide)), self.prepared.grid, path)
             grid = self.prepared.grid
@@ -232,29 +233,6 @@ class Asker:
         note = f"{own.name}: searched for by the vectors in the archive"
         return Asked(info, vectors, _even(len(chosen)), (own,), (note,))
 
-    def _archived(self, path: Path) -> Source | None:
-        """The archive's row of this slide or image: by path, by content, or, for a missing file, by name."""
-        if path.is_file():
-            standing = self.known.standing(path)
-            here = standing.source if standing.state != "changed" else None
-            return here or self.known.like(standing.digest)
-        here = self.known.at(path)
-        if here is not None:
-            return here
-        named = [s for s in self.snapshot.sources if s.name == path.name or Path(s.name).stem == path.name]
-        return named[0] if len(named) == 1 else None
-
-    def _file(self, asked: Path, own: Source | None) -> Path:
-        """The file to read pixels from."""
-        for path in (asked, Path(own.path) if own else asked):
-            if path.exists():
-                return path
-        raise UnreadableFile(
-            "there is no such file",
-            remedy="Its pixels are needed; index it again from where it is now" if own else "Give the path of a slide",
-            path=own.path if own else asked,
-        )
-
     def _styled(self, query: PatchQuery | RegionQuery | SlideQuery) -> Appearance:
         """The appearance for where the query comes from. Raises :class:`~histokin.errors.MissingStyle`."""
         return self.prepared.appearance.for_style(query.centre)
@@ -272,7 +250,8 @@ class Asker:
             )
         if not images:
             raise TooSmall("the query holds no patch", remedy="Give a larger image or region")
-        return self.prepared.encoder.encode([fitted(image) for image in images])
+        mapped = self.prepared.mapping(fitted)
+        return self.prepared.encoder.encode([as_rgb(mapped(image)) for image in images])
 
 
 def cover(region: Region, side: int) -> list[Region]:

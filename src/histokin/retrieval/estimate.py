@@ -10,9 +10,9 @@ import numpy as np
 
 from histokin.archive.records import Source
 from histokin.errors import HistokinError
-from histokin.retrieval.index_images import image_patches
 from histokin.retrieval.index_slide import find_tissue
 from histokin.retrieval.known import Known
+from histokin.retrieval.pictures import picture_patches
 from histokin.retrieval.recipe import Prepared
 from histokin.retrieval.report import Failure
 from histokin.retrieval.scale import Scale, archive_scale, require_same_scale, scale_of
@@ -93,7 +93,7 @@ def estimate(
 def _patches(prepared: Prepared, path: Path, said: Described, *, loose: bool) -> int:
     with open_slide(path, mpp=said.mpp) as slide:
         if loose:
-            return len(image_patches(slide, prepared.grid, slide.mpp))
+            return len(picture_patches(slide, prepared))
         return len(find_tissue(slide, prepared.grid).patches)
 
 
@@ -101,7 +101,7 @@ def _seconds_per_patch(prepared: Prepared) -> float:
     """Encode a few gray pictures and look at the clock."""
     px = prepared.grid.patch_px
     images = [np.full((px, px, 3), 128, np.uint8)] * 32
-    prepared.encoder.encode(images[:4])
+    prepared.vectors(images[:4])
     began = time.perf_counter()
-    prepared.encoder.encode(images)
+    prepared.vectors(images)
     return (time.perf_counter() - began) / len(images)

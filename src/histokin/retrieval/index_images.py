@@ -7,8 +7,10 @@ from typing import Any, final
 
 from histokin.archive.records import Source
 from histokin.archive.store import Store
-from histokin.errors import InputError, NoTissue, TooSmall
+from histokin.errors import InputError
+from histokin.retrieval.forms import as_rgb
 from histokin.retrieval.index_slide import encoded
+from histokin.retrieval.pictures import picture_patches, tissue_share
 from histokin.retrieval.preparing import (
     FEW_TISSUE_PIXELS,
     FIT_SAMPLE,
@@ -16,21 +18,16 @@ from histokin.retrieval.preparing import (
     fast_form,
     jpeg,
     spread,
-    square,
     tissue_pixels,
 )
-from histokin.retrieval.recipe import Prepared
+from histokin.retrieval.recipe import BRIGHTFIELD, Prepared
 from histokin.retrieval.report import Progress
 from histokin.retrieval.sources import Described, make_source
-from histokin.slides.base import Slide
-from histokin.slides.grid import Grid, grid_patches
 from histokin.slides.reading import open_slide
-from histokin.slides.tissue import is_blank, luminosity_fraction
 from histokin.stain.base import Appearance
-from histokin.types import RGB, ImageMap, Region
+from histokin.types import RGB, Image, ImageMap, Region
 
 BATCH = 512
-LARGEST_UNSCALED = 4096
 
 
 @final
@@ -43,55 +40,20 @@ class LooseImage:
     said: Described
 
 
-def image_patches(slide: Slide, grid: Grid, mpp: float | None) -> list[tuple[Region, RGB]]:
-    """The patches of a loose image, resized to the grid's patch side.
-
-    Without a scale the whole image is one patch. With one, it is cut like a small slide, centered.
-
-    Raises
-    ------
-    NoTissue
-        for an image without any structure.
-    TooSmall, TooCoarse
-        with a scale, when not one complete patch fits, or only by enlarging too much; without one, when the
-        image is far too large to be one patch.
-    """
-    if mpp is None:
-        if max(slide.width, slide.height) > LARGEST_UNSCALED:
-            raise TooSmall(
-                f"{slide.width} x {slide.height} pixels of unknown scale would shrink to one patch",
-                remedy="Give its scale with --mpp, so that it is cut into patches",
-                path=slide.path,
-            )
-        whole = Region(0, 0, slide.width, slide.height)
-        cut = [(whole, square(slide.read(whole, slide.width, slide.height), grid.patch_px))]
-    else:
-        regions = grid_patches(slide.width, slide.height, mpp, grid, centered=True, path=slide.path)
-        cut = [(region, slide.read(region, grid.patch_px, grid.patch_px)) for region in regions]
-    kept = [(region, image) for region, image in cut if not is_blank(image)]
-    if not kept:
-        raise NoTissue(
-            "the image is blank",
-            remedy="Leave it out, or look whether it was exported wrongly",
-            path=slide.path,
-        )
-    return kept
-
-
 def fit_folder(
-    paths: Sequence[Path], describe: Callable[[Path], Described], appearance: Appearance, grid: Grid
+    paths: Sequence[Path], describe: Callable[[Path], Described], appearance: Appearance, prepared: Prepared
 ) -> tuple[ImageMap, int]:
     """Fit an appearance on an even sample of a folder; returns the map with the tissue pixels that it saw.
 
     Images that cannot be used are left out here and reported when their own turn comes.
     """
-    if not appearance.looks_at_source:
+    if not appearance.looks_at_source or prepared.modality != BRIGHTFIELD:
         return appearance.fit([]), 0
     sample: list[RGB] = []
     for path in spread(paths, FIT_SAMPLE):
         try:
             with open_slide(path, mpp=describe(path).mpp) as slide:
-                sample.extend(image for _, image in image_patches(slide, grid, slide.mpp)[:4])
+                sample.extend(as_rgb(image) for _, image in picture_patches(slide, prepared)[:4])
         except InputError:
             continue
     return appearance.fit(sample), tissue_pixels(sample)
@@ -116,7 +78,7 @@ def index_images(
     on_failure: Callable[[Exception, Path], None],
 ) -> list[Source]:
     """Encode and commit one batch of images; broken ones are handed to ``on_failure`` and left out."""
-    mapped = fast_form(fitted, len(images) * prepared.grid.patch_px**2)
+    mapped = prepared.mapping(fast_form(fitted, len(images) * prepared.grid.patch_px**2))
     progress.begin(group, len(images))
     sources: list[Source] = []
 
@@ -142,9 +104,9 @@ def index_images(
 
 def _read(
     image: LooseImage, prepared: Prepared, group: str, stored_map: dict[str, Any]
-) -> tuple[Source, list[tuple[Region, RGB]]]:
+) -> tuple[Source, list[tuple[Region, Image]]]:
     with open_slide(image.path, mpp=image.said.mpp) as slide:
-        patches = image_patches(slide, prepared.grid, slide.mpp)
+        patches = picture_patches(slide, prepared)
         row = make_source(
             slide,
             image.path,
@@ -159,6 +121,6 @@ def _read(
         return row, patches
 
 
-def _ready(region: Region, picture: RGB, mapped: ImageMap, prepared: Prepared) -> Ready:
-    crop = jpeg(picture) if prepared.crops else None
-    return Ready(region, mapped(picture), crop, luminosity_fraction(picture), ())
+def _ready(region: Region, picture: Image, mapped: ImageMap, prepared: Prepared) -> Ready:
+    crop = jpeg(as_rgb(picture)) if prepared.crops else None
+    return Ready(region, mapped(picture), crop, tissue_share(picture, prepared.modality), ())

@@ -8,11 +8,12 @@ from typing import final
 import numpy as np
 from jaxtyping import Int32
 
+from histokin.archive.counts import Counts
 from histokin.archive.records import PatchBatch, Source
 from histokin.archive.store import Store
-from histokin.errors import BadPixels, NoTissue
+from histokin.errors import BadPixels, NoTissue, UnsupportedFormat
 from histokin.retrieval.preparing import Ready, chunks, fast_form, fit_slide, in_order, jpeg, ready_patch
-from histokin.retrieval.recipe import Prepared
+from histokin.retrieval.recipe import BRIGHTFIELD, Prepared
 from histokin.retrieval.report import Progress
 from histokin.retrieval.scale import Scale, require_same_scale
 from histokin.retrieval.sources import THUMBNAIL_PX, Described, make_source
@@ -23,6 +24,8 @@ from histokin.slides.tissue import MASK_MPP, tissue_mask
 from histokin.types import Patch, Vectors
 
 ENCODE_BATCH = 64
+ENCODE_WHOLE = 8
+"""Whole pictures are larger than patches."""
 
 
 @final
@@ -69,6 +72,12 @@ def index_slide(
 
     Raises an ``InputError`` if it cannot be used, ``NotComparable`` beside patches of unknown scale (``archived``).
     """
+    if prepared.modality != BRIGHTFIELD:
+        raise UnsupportedFormat(
+            f"a slide is read as brightfield, the archive holds {prepared.modality} images",
+            remedy="Save its pictures as PNG or plain TIFF, with sides up to 4096 pixels",
+            path=path,
+        )
     appearance = prepared.appearance.for_style(said.style)
     with open_slide(path, mpp=said.mpp) as slide:
         grid = prepared.grid
@@ -77,7 +86,7 @@ def index_slide(
         progress.begin(path.name, len(tissue.patches))
         regions = [patch.region for patch in tissue.patches]
         fitted = fit_slide(slide, regions, appearance, grid.patch_px)
-        mapped = fast_form(fitted, len(regions) * grid.patch_px**2)
+        mapped = prepared.mapping(fast_form(fitted, len(regions) * grid.patch_px**2))
         counts = {**tissue.counts, "blur": 0, "bad": 0}
         source = make_source(
             slide,
@@ -121,9 +130,9 @@ def _counted(results: Iterator[Ready | BadPixels], counts: dict[str, int]) -> It
 
 def encoded(ready: Iterable[tuple[int, Ready]], prepared: Prepared, progress: Progress) -> Iterator[PatchBatch]:
     """Vectors for ready patches, a batch at a time; each comes with the place of its source in the commit."""
-    for batch in chunks(ready, ENCODE_BATCH):
+    for batch in chunks(ready, ENCODE_WHOLE if prepared.whole else ENCODE_BATCH):
         items = [item for _, item in batch]
-        vectors = prepared.encoder.encode([item.image for item in items])
+        vectors = prepared.vectors([item.image for item in items])
         places = np.array([place for place, _ in batch], np.int32)
         yield make_batch(items, vectors, places, crops=prepared.crops)
         progress.advance(len(batch))
@@ -131,7 +140,7 @@ def encoded(ready: Iterable[tuple[int, Ready]], prepared: Prepared, progress: Pr
 
 def make_batch(
     batch: Sequence[Ready],
-    vectors: Vectors,
+    vectors: Vectors | Counts,
     sources: Int32[np.ndarray, "n"],
     *,
     crops: bool,

@@ -20,7 +20,7 @@ from histokin.retrieval.index_images import (
 from histokin.retrieval.index_slide import index_slide
 from histokin.retrieval.known import Known, Standing
 from histokin.retrieval.preparing import chunks
-from histokin.retrieval.recipe import Prepared
+from histokin.retrieval.recipe import BRIGHTFIELD, Prepared
 from histokin.retrieval.report import IndexReport, Progress, Silent
 from histokin.retrieval.scale import Scale, archive_scale, require_same_scale, scale_of
 from histokin.retrieval.sources import Described, Describer
@@ -175,9 +175,9 @@ class Indexer:
         if before is not None:
             return map_from_dict(before.appearance), before.appearance
         described = partial(self.describer.describe, folder_label=None)
-        fitted, pixels = fit_folder(sample, described, appearance, self.prepared.grid)
+        fitted, pixels = fit_folder(sample, described, appearance, self.prepared)
         warning = few_pixels_warning(group, pixels, appearance)
-        if warning:
+        if warning and self.prepared.modality == BRIGHTFIELD:
             self.report.warnings.append(warning)
         if not fitted.status.ok:
             self.report.warnings.append(f"{group}: colors left as they are: {fitted.status.reason}")

@@ -16,7 +16,7 @@ from histokin.slides.quality import is_blurred
 from histokin.slides.tissue import luminosity_fraction
 from histokin.stain.base import Appearance
 from histokin.stain.color_map import ColorMap
-from histokin.types import RGB, ImageMap, Patch, Region
+from histokin.types import RGB, Image, ImageMap, Patch, Region
 
 FIT_SAMPLE = 64
 """Patches (or loose images) that one stain fit sees, spread evenly over the source."""
@@ -65,7 +65,7 @@ class Ready:
     """A patch made comparable: its mapped picture, a small JPEG of the original, tissue share and flags."""
 
     region: Region
-    image: RGB
+    image: Image
     crop: bytes | None
     tissue: float
     flags: tuple[str, ...]

@@ -9,7 +9,7 @@ from histokin.archive.filters import select
 from histokin.archive.records import Source
 from histokin.archive.snapshot import Snapshot
 from histokin.errors import UsageError
-from histokin.retrieval.asking import Asked
+from histokin.retrieval.asked import Asked
 from histokin.retrieval.queries import EXCLUDE_RULES, ExcludeRule, Options
 from histokin.types import Hit, Region
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import final
 
@@ -9,16 +10,21 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from histokin.archive.calibration import Alike, own_distances
+from histokin.archive.counts import Counts
+from histokin.archive.counts_search import search_counts
 from histokin.archive.exact import exact_distances, nearest_per_group, search
+from histokin.archive.records import Neighbours
 from histokin.archive.snapshot import Snapshot
 from histokin.archive.store import Store
 from histokin.errors import UsageError
 from histokin.retrieval.answer import Answer, Match
-from histokin.retrieval.asking import Asked, Asker
+from histokin.retrieval.asked import Asked
+from histokin.retrieval.asking import Asker
 from histokin.retrieval.queries import CaseQuery, ExcludeRule, Options, Query, SlideQuery
 from histokin.retrieval.ranking import allowed_rows, allowed_sources, choose, group_key, make_hit
 from histokin.retrieval.recipe import Prepared
 from histokin.retrieval.scale import archive_scale
+from histokin.retrieval.subimage.again import again
 from histokin.types import Hit
 
 MATCHES_PER_SLIDE = 8
@@ -59,10 +65,12 @@ class Searcher:
         asked = self.asker.ask(query, options.label)
         rules = options.exclude or DEFAULT_EXCLUDE[query.kind]
         sources = allowed_sources(self.snapshot, asked, options, rules)
+        notes: tuple[str, ...] = ()
         if isinstance(query, SlideQuery | CaseQuery):
+            _refuse_again(options)
             hits, matches, nearest = self._slides(asked, sources, options)
         else:
-            hits, matches, nearest = self._patches(asked, sources, options, rules)
+            hits, matches, nearest, notes = self._patches(asked, sources, options, rules)
         return Answer(
             kind=query.kind,
             query=asked.info,
@@ -70,10 +78,11 @@ class Searcher:
             hits=tuple(hits),
             matches=tuple(matches),
             alike=self._alike(nearest),
-            warnings=asked.warnings + _not_known(asked, rules),
+            warnings=asked.warnings + notes + _not_known(asked, rules),
             seconds=time.monotonic() - began,
-            vectors=asked.vectors,
+            vectors=None if isinstance(asked.vectors, Counts) else asked.vectors,
             fitted=asked.fitted,
+            seen=asked.seen,
         )
 
     def _patches(
@@ -82,34 +91,41 @@ class Searcher:
         sources: Bool[np.ndarray, "s"],
         options: Options,
         rules: tuple[ExcludeRule, ...],
-    ) -> tuple[list[Hit], list[Match], Float64[np.ndarray, "m"]]:
-        """Rank patches by their distance to the nearest query patch."""
+    ) -> tuple[list[Hit], list[Match], Float64[np.ndarray, "m"], tuple[str, ...]]:
+        """Rank patches by their distance to the nearest query patch; then look at the first again, where asked to."""
         snapshot = self.snapshot
         rows = allowed_rows(snapshot, asked, sources, rules)
         available = int(rows.sum())
-        depth = max(64, 8 * options.k)
+        second = again(options, self.prepared, snapshot, available)
+        wanted = options if second is None else replace(options, k=max(options.k, second.depth))
+        depth = max(64, 8 * wanted.k)
         while True:
-            found = search(
-                snapshot.vectors,
-                snapshot.norms,
-                asked.vectors,
-                min(depth, max(available, 1)),
-                metric=snapshot.metric,
-                rows=rows,
-            )
+            found = self._nearest(asked, min(depth, max(available, 1)), rows)
             merged, distances, which = _merge(found.rows, found.distances, depth)
-            hits = choose(snapshot, merged, distances, options)
-            if len(hits) == options.k or depth >= available:
+            hits = choose(snapshot, merged, distances, wanted)
+            if len(hits) == wanted.k or depth >= available:
                 break
             depth *= 4
+        if second is not None:
+            hits = second.rerank(asked, hits)[: options.k]
         query_of = dict(zip(merged, which, strict=True))
         matches = [
-            Match(query_of[hit.row], hit.rank, hit.distance, hit.region, hit.row)
+            Match(query_of[hit.row], hit.rank, hit.distance, hit.place.region if hit.place else hit.region, hit.row)
             for hit in hits
             if hit.row is not None and hit.region is not None
         ]
         nearest = found.distances[:, 0] if available else np.empty(0)
-        return hits, matches, nearest[np.isfinite(nearest)]
+        notes = second.notes if second else ()
+        if isinstance(asked.vectors, Counts) and available and nearest.min() >= 1.0:
+            notes += ("the query shares no word that tells images apart with any of them: the order says nothing",)
+        return hits, matches, nearest[np.isfinite(nearest)], notes
+
+    def _nearest(self, asked: Asked, count: int, rows: Bool[np.ndarray, "n"]) -> Neighbours:
+        """The nearest allowed rows of each query vector, exactly."""
+        snapshot = self.snapshot
+        if isinstance(asked.vectors, Counts):
+            return search_counts(snapshot, asked.vectors, count, rows=rows)
+        return search(snapshot.vectors, snapshot.norms, asked.vectors, count, metric=snapshot.metric, rows=rows)
 
     def _slides(
         self, asked: Asked, sources: Bool[np.ndarray, "s"], options: Options
@@ -119,7 +135,7 @@ class Searcher:
         distances, rows = nearest_per_group(
             snapshot.vectors,
             snapshot.norms,
-            asked.vectors,
+            asked.numbers,
             snapshot.starts,
             metric=snapshot.metric,
             groups=sources,
@@ -128,7 +144,7 @@ class Searcher:
         # Single precision finds the slides worth measuring; these are measured exactly.
         for place in np.argsort(score, kind="stable")[: 4 * options.k + 16]:
             if np.isfinite(score[place]):
-                distances[:, place] = exact_distances(snapshot.vectors, rows[:, place], asked.vectors, snapshot.metric)
+                distances[:, place] = exact_distances(snapshot.vectors, rows[:, place], asked.numbers, snapshot.metric)
         score = _weighted(asked.weights, distances)
         hits: list[Hit] = []
         matches: list[Match] = []
@@ -172,6 +188,11 @@ class Searcher:
         if not len(nearest):
             return Alike(None, None, None)
         return Alike.of(float(np.median(nearest)), self._own_distances)
+
+
+def _refuse_again(options: Options) -> None:
+    if options.method or options.rerank or options.vocabulary:
+        raise UsageError("slides and cases are not ranked again", remedy="Leave --method, --rerank, --vocabulary out")
 
 
 def _not_known(asked: Asked, rules: Sequence[ExcludeRule]) -> tuple[str, ...]:

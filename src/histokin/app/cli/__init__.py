@@ -6,15 +6,19 @@ import sys
 import click
 
 from histokin._version import __version__
+from histokin.app.cli.classify import classify
 from histokin.app.cli.compare_stains import compare_stains
 from histokin.app.cli.demo import demo
 from histokin.app.cli.doctor import doctor
 from histokin.app.cli.evaluate import evaluate
+from histokin.app.cli.evaluate_locate import evaluate_locate
 from histokin.app.cli.export import export
 from histokin.app.cli.import_features import import_features
 from histokin.app.cli.index import index
 from histokin.app.cli.info import info
+from histokin.app.cli.locate import locate
 from histokin.app.cli.normalize import normalize
+from histokin.app.cli.patches import patches
 from histokin.app.cli.reproduce import reproduce
 from histokin.app.cli.search import search
 from histokin.app.cli.stain_table import stain_table
@@ -40,12 +44,16 @@ for _command in (
     demo,
     index,
     search,
+    locate,
+    classify,
     info,
     export,
     import_features,
     normalize,
+    patches,
     compare_stains,
     evaluate,
+    evaluate_locate,
     reproduce,
     train,
     stain_table,

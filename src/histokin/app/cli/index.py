@@ -15,6 +15,7 @@ from histokin.app.cli.common import (
     print_json,
     weights_option,
 )
+from histokin.errors import UsageError
 
 EPILOG = """\b
 Examples:
@@ -24,6 +25,8 @@ Examples:
   histokin index scan.tif --archive my-archive --mpp 0.25
   histokin index slides/ --archive my-archive --normalizer stainnet --weights A=a.safetensors --weights B=b.safetensors
   histokin index slides/ --archive my-archive --dry-run
+  histokin index cores/ --archive cores-archive --representation comir=FOLDER --encoder bag-of-words --words 2000
+  histokin index shg/ --archive shg-archive --modality shg --representation comir=FOLDER --encoder bag-of-words=FOLDER
 
 Run it again to resume, to add slides, to relink moved files and to index changed ones."""
 
@@ -44,6 +47,14 @@ Run it again to resume, to add slides, to relink moved files and to index change
     "--encoder",
     help="Encoder by name, NAME=FILE with its weights, or the folder of an ONNX file with its encoder.json.",
 )
+@click.option("--modality", help="Microscope of these images: brightfield, shg, ... [brightfield].")
+@click.option(
+    "--representation",
+    metavar="NAME=FOLDER",
+    help="What makes images of several microscopes comparable: comir=FOLDER, pix2pix=FOLDER,towards=shg, ...",
+)
+@click.option("--words", type=click.IntRange(min=1), help="Words of a vocabulary that is learned [20000].")
+@click.option("--features", help="Local features of a vocabulary that is learned: surf, sift, ... [surf].")
 @click.option("--no-crops", is_flag=True, help="Do not store a small picture of each patch.")
 @click.option("--threads", type=click.IntRange(min=1), help="Reading threads [one per core].")
 @click.option("--dry-run", is_flag=True, help="Say what would be done: files, patches, minutes, bytes.")
@@ -53,7 +64,8 @@ def index(paths: tuple[Path, ...], archive: Path, as_json: bool, dry_run: bool, 
     """Read slides and image folders into an archive.
 
     The first run fixes the recipe (grid, normalizer, encoder); later runs use it. Every input ends as indexed,
-    unchanged, relinked, or in the table of failures with its cause and remedy.
+    unchanged, relinked, or in the table of failures with its cause and remedy. An encoder bag-of-words without a
+    folder learns its words from the images of the first run; they are kept in the archive.
     """
     from histokin.app.cli.recipes import open_or_create, recipe_from_options
 
@@ -63,7 +75,8 @@ def index(paths: tuple[Path, ...], archive: Path, as_json: bool, dry_run: bool, 
     from histokin.app.cli.progress import watch
 
     labels = _labels(options["labels"])
-    target = open_or_create(archive, recipe_from_options(options))
+    asked = recipe_from_options(options)
+    target = open_or_create(archive, asked, learn_from=paths, labels=labels, mpp=options["mpp"])
     with watch() as progress:
         report = target.index(paths, labels=labels, mpp=options["mpp"], threads=options["threads"], progress=progress)
     if as_json:
@@ -97,12 +110,23 @@ def _print_report(report: Any, archive: Path) -> None:
         click.echo("grid places: " + ", ".join(f"{value} {key}" for key, value in report.counts.items()))
 
 
+def _to_be(recipe: Any) -> Any:
+    from histokin.retrieval.learning import needs_learning
+
+    if needs_learning(recipe):
+        raise UsageError(
+            f"{recipe.encoder} has yet to learn its words, so that there is nothing to estimate",
+            remedy=f"Learn them first and give --encoder {recipe.encoder}=FOLDER, or leave --dry-run out",
+        )
+    return recipe.prepare()
+
+
 def _dry_run(paths: tuple[Path, ...], archive: Path, options: dict[str, Any], as_json: bool) -> None:
     from histokin.app.cli.recipes import existing, recipe_from_options
     from histokin.retrieval.estimate import estimate
 
     found = existing(archive)
-    prepared = found.prepared if found else recipe_from_options(options).recipe.prepare()
+    prepared = found.prepared if found else _to_be(recipe_from_options(options).recipe)
     known = found.store.sources() if found else []
     plan = estimate(
         prepared,

@@ -30,7 +30,11 @@ def info(archive: Path, as_json: bool) -> None:
     click.echo(f"holds     {found['slides']} slides, {found['images']} images, {found['patches']} patches")
     click.echo(f"scale     {_scale(found['scale'], grid)}")
     click.echo(f"colors    {recipe['appearance']['space']}")
-    click.echo(f"encoder   {encoder['space']} ({encoder['dim']} numbers, {encoder['metric']}, {encoder['licence']})")
+    if "modality" in recipe:
+        made = recipe.get("representation", {}).get("space", "images as they are")
+        click.echo(f"modality  {recipe['modality']}, representation {made}")
+    unit = "words" if encoder["kind"] == "counts" else "numbers"
+    click.echo(f"encoder   {encoder['space']} ({encoder['dim']} {unit}, {encoder['metric']}, {encoder['licence']})")
     click.echo(f"recipe    {recipe['digest']}")
     if found["labels"]:
         click.echo("labels    " + ", ".join(f"{label} {count}" for label, count in found["labels"].items()))

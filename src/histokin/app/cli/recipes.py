@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any, final
 
 from histokin.app.cli.common import parse_weights
-from histokin.errors import ArchiveMissing, NotComparable
+from histokin.errors import ArchiveMissing, NotComparable, UsageError
 from histokin.retrieval.archive import Archive
+from histokin.retrieval.learning import FITTABLE, needs_learning
 from histokin.retrieval.recipe import DEFAULT_NORMALIZER, Recipe
 from histokin.slides.grid import Grid
 
@@ -32,17 +33,36 @@ def recipe_from_options(options: dict[str, Any]) -> Asked:
         "crops": not options.get("no_crops"),
     }
     if options.get("encoder"):
-        parts |= _encoder(options["encoder"])
-    given = frozenset(name for name in (*grid_names, "normalizer", "target", "weights", "encoder") if options.get(name))
-    return Asked(Recipe(**parts), given)
+        parts |= _encoder(options["encoder"], options)
+    elif options.get("words") or options.get("features"):
+        raise UsageError("--words and --features are of a vocabulary", remedy="Add --encoder bag-of-words")
+    if options.get("modality"):
+        parts["modality"] = options["modality"]
+    if options.get("representation"):
+        parts |= _representation(options["representation"])
+    names = (*grid_names, "normalizer", "target", "weights", "encoder", "words", "modality", "representation")
+    return Asked(Recipe(**parts), frozenset(name for name in names if options.get(name)))
 
 
-def _encoder(given: str) -> dict[str, Any]:
-    """A registered name, with or without a file, or the place of a network in ONNX form."""
+def _encoder(given: str, options: dict[str, Any]) -> dict[str, Any]:
+    """A registered name, with or without a file, or the place of a network in ONNX form; with how it is to learn."""
     from histokin.encoders.registry import chosen
 
+    name, own = chosen(given)
+    learning = {option: options[option] for option in ("words", "features") if options.get(option)}
+    if learning and (name not in FITTABLE.names() or "path" in own):
+        raise UsageError(
+            f"--{next(iter(learning))} is for an encoder that learns from the images, {given} does not",
+            remedy="Give --encoder bag-of-words without a folder",
+        )
+    return {"encoder": name, "encoder_options": {**own, **learning}}
+
+
+def _representation(given: str) -> dict[str, Any]:
+    from histokin.modality.registry import chosen
+
     name, options = chosen(given)
-    return {"encoder": name, "encoder_options": options}
+    return {"representation": name, "representation_options": options}
 
 
 def existing(path: Path) -> Archive | None:
@@ -53,26 +73,39 @@ def existing(path: Path) -> Archive | None:
         return None
 
 
-def open_or_create(path: Path, asked: Asked) -> Archive:
-    """Open the archive, or make it. An archive made by another recipe than the one asked for is refused."""
+def open_or_create(path: Path, asked: Asked, **learning: Any) -> Archive:
+    """Open the archive, or make it. An archive made by another recipe than the one asked for is refused.
+
+    ``learning`` is what :meth:`Archive.create` needs for an encoder that learns: ``learn_from`` and so on.
+    """
     found = existing(path)
     if found is None:
-        return Archive.create(path, asked.recipe)
+        if not needs_learning(asked.recipe):
+            return Archive.create(path, asked.recipe)
+        from histokin.app.cli.progress import watch
+
+        with watch("images") as progress:
+            return Archive.create(path, asked.recipe, **learning, progress=progress)
     _refuse_other_recipe(found, asked)
     return found
 
 
 def _wanted(found: Archive, asked: Asked) -> Recipe:
-    """The recipe asked for; the archive's own weights serve where its normalizer is asked for without any."""
+    """The recipe asked for; the archive's own weights and words serve where its parts are asked for without any."""
+    recipe = asked.recipe
+    if needs_learning(recipe) and recipe.encoder == found.prepared.encoder_name:
+        recipe = replace(recipe, encoder_options=found.prepared.encoder_options)
     own = found.prepared.to_dict()["appearance"]
-    if own["name"] == asked.recipe.normalizer and not asked.given & {"target", "weights"}:
-        return replace(asked.recipe, normalizer_options={"target": own["target"], **own["options"]})
-    return asked.recipe
+    if own["name"] == recipe.normalizer and not asked.given & {"target", "weights"}:
+        return replace(recipe, normalizer_options={"target": own["target"], **own["options"]})
+    return recipe
 
 
 def _refuse_other_recipe(found: Archive, asked: Asked) -> None:
     if not asked.given:
         return
+    if needs_learning(asked.recipe) and asked.recipe.encoder != found.prepared.encoder_name:
+        raise _other("encoder", found.prepared.encoder_name, asked.recipe.encoder, found)
     here, wanted = found.prepared.to_dict(), _wanted(found, asked).prepare().to_dict()
     pairs = {
         "grid_mpp": (here["grid"]["mpp"], wanted["grid"]["mpp"]),
@@ -83,12 +116,23 @@ def _refuse_other_recipe(found: Archive, asked: Asked) -> None:
         "target": (here["appearance"]["space"], wanted["appearance"]["space"]),
         "weights": (here["appearance"]["space"], wanted["appearance"]["space"]),
         "encoder": (here["encoder"]["name"], wanted["encoder"]["name"]),
+        "words": (here["encoder"]["dim"], asked.recipe.encoder_options.get("words", here["encoder"]["dim"])),
+        "modality": (found.prepared.modality, asked.recipe.modality),
+        "representation": (_space(here), _space(wanted)),
     }
     for name in sorted(asked.given):
         archived, now = pairs[name]
         if archived != now:
-            raise NotComparable(
-                f"the archive was made with {name.replace('_', '-')} {archived}, {now} was asked for",
-                remedy="Leave the option out to use the archive's recipe, or index into another archive",
-                path=found.store.path,
-            )
+            raise _other(name.replace("_", "-"), archived, now, found)
+
+
+def _space(stored: dict[str, Any]) -> str | None:
+    return stored["representation"]["space"] if "representation" in stored else None
+
+
+def _other(what: str, archived: object, now: object, found: Archive) -> NotComparable:
+    return NotComparable(
+        f"the archive was made with {what} {archived}, {now} was asked for",
+        remedy="Leave the option out to use the archive's recipe, or index into another archive",
+        path=found.store.path,
+    )

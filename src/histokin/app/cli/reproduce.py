@@ -14,6 +14,8 @@ Papers:
   stainnet   Kang et al., StainNet (without the classifier)
   cbhir      content-based histopathology retrieval with color normalization
   cbmir      content-based medical image retrieval with an autoencoder
+  cross-modality
+             cross-modality sub-image retrieval with CoMIR
 
 \b
 Examples:
@@ -21,6 +23,7 @@ Examples:
   histokin reproduce cbhir --out pages/cbhir
   histokin reproduce stainnet --data published-pairs/ --minutes 120
   histokin reproduce cbmir --data folder-per-modality/
+  histokin reproduce cross-modality --data pairs/manifest.csv
   histokin reproduce stainnet --quick --out /tmp/try
 
 Synthetic images are always made; real ones are used where they are there. The page says which is which, and what
@@ -33,15 +36,15 @@ was left out. Trained weights stay in the folder: another run goes on with them.
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Your data: a manifest.csv (path,set,centre,label,pair,split), or the folder that holds it; for cbmir a "
-    "folder with one folder per modality will do.",
+    help="Your data: a manifest.csv (path,set,centre,label,pair,split), or the folder that holds it; for cbmir and "
+    "cross-modality a folder with one folder per modality will do (cross-modality: pair,modality,path[,group,split]).",
 )
 @click.option(
     "--shared",
     type=click.Path(path_type=Path),
     help="Folder of real images that the project shares [HISTOKIN_DATA, or ../shared/data].",
 )
-@click.option("--minutes", type=click.FloatRange(min=0), default=15.0, show_default=True, help="Of training.")
+@click.option("--minutes", type=click.FloatRange(min=0), help="Of training [15; 45 for cross-modality].")
 @click.option("--quick", is_flag=True, help="Tiny images and few steps: does everything work?")
 @json_option
 @guarded
@@ -50,15 +53,16 @@ def reproduce(
     out: Path | None,
     data: Path | None,
     shared: Path | None,
-    minutes: float,
+    minutes: float | None,
     quick: bool,
     as_json: bool,
 ) -> None:
     """Make a paper's tables and figures on the data at hand, each beside the published one, as one page."""
-    from histokin.evaluation.reproduce.papers import PAPERS
+    from histokin.evaluation.reproduce.papers import MINUTES, PAPERS
     from histokin.evaluation.reproduce.run import Run
 
     make = PAPERS.load(paper)
+    minutes = MINUTES.get(paper, 15.0) if minutes is None else minutes
     folder = out or Path("reproduced") / paper
     command = ["histokin", "reproduce", paper, "--out", str(folder)]
     command += ["--data", str(data)] if data else []

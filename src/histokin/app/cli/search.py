@@ -13,10 +13,12 @@ Examples:
   histokin search -a my-archive --image tile.png
   histokin search -a my-archive --image tile.png --mpp 0.5 -k 10 --html answer.html
   histokin search -a my-archive --image tile.png --explain --html why.html
+  histokin search -a my-archive --image tile.png --model classifier/ --html answer.html
   histokin search -a my-archive --slide a.svs --region 1200,800,1024,1024 --exclude slide
   histokin search -a my-archive --slide a.svs --one-per patient
   histokin search -a my-archive --case P007 --json
   histokin search -a my-archive --image tile.png --where "organ = 'colon' AND centre <> 'A'"
+  histokin search -a cores-archive --image shg.tif --modality shg --method paper --rerank 15 --html page.html
 
 Coordinates are level-0 pixels. A patch or region leaves out what overlaps it, a slide itself, a case its patient;
 --exclude none leaves everything in."""
@@ -36,6 +38,14 @@ Coordinates are level-0 pixels. A patch or region leaves out what overlaps it, a
     help="Leave out what overlaps the query, or its slide, patient, centre: overlap|slide|patient|centre|none.",
 )
 @click.option("--centre", help="Centre of a query from outside the archive: chooses a trained normalizer's weights.")
+@click.option("--modality", help="Microscope that the query comes from, where it is not that of the archive's images.")
+@click.option("--method", help="Look at the first hits again: paper (the bag of words of their parts), ... [not].")
+@click.option("--rerank", type=click.IntRange(min=0), help="How many hits to look at again [15 with --method paper].")
+@click.option(
+    "--vocabulary",
+    type=click.Choice(["reuse", "rebuild"]),
+    help="For --method paper: the archive's words, or new ones for every query [reuse].",
+)
 @click.option("--where", help="SQL condition on the archive's columns.")
 @click.option("--one-per", type=click.Choice(["slide", "patient"]), help="At most one hit per slide or patient.")
 @click.option(
@@ -58,10 +68,16 @@ Coordinates are level-0 pixels. A patch or region leaves out what overlaps it, a
     is_flag=True,
     help="Say why: occlusion maps of the first 10 hits and the archive in a plane, for --html or --json.",
 )
+@click.option(
+    "--model",
+    "-m",
+    type=click.Path(path_type=Path),
+    help="Folder of a trained classifier: what it says of query and hits, beside the votes.",
+)
 @click.option("--html", type=click.Path(path_type=Path), help="Write a self-contained page.")
 @json_option
 @guarded
-def search(archive: Path, html: Path | None, as_json: bool, explain: bool, **options: Any) -> None:
+def search(archive: Path, html: Path | None, as_json: bool, explain: bool, model: Path | None, **options: Any) -> None:
     """Find the patches, slides or cases most like an image, a region, a slide or a case."""
     query = _query(options)
     if explain and html is None and not as_json:
@@ -77,6 +93,9 @@ def search(archive: Path, html: Path | None, as_json: bool, explain: bool, **opt
         one_per=options["one_per"],
         min_separation=options["min_separation"],
         label=options["label"],
+        method=options["method"],
+        rerank=options["rerank"],
+        vocabulary=options["vocabulary"],
     )
     why = None
     if explain:
@@ -84,17 +103,29 @@ def search(archive: Path, html: Path | None, as_json: bool, explain: bool, **opt
 
         click.echo(f"explaining {min(len(answer.hits), 10)} hits: some 40 encodings each", err=True)
         why = explained(opened.searcher(), as_query(query), answer)
+    said = _opinions(opened, query, answer, model) if model else None
     if html is not None:
         from histokin.app.pages.search_page import write_search_page
 
-        write_search_page(html, opened, answer, why)
+        write_search_page(html, opened, answer, why, said)
     if as_json:
-        print_json(answer.to_dict() | ({"explanation": why.to_dict()} if why else {}))
+        more = ({"explanation": why.to_dict()} if why else {}) | ({"classifier": said.to_dict()} if said else {})
+        print_json(answer.to_dict() | more)
     else:
         print_answer(answer.to_dict())
+        if said is not None:
+            click.echo(said.says)
         if html is not None:
             click.echo(f"page: {html.absolute()}")
     sys.exit(0)
+
+
+def _opinions(opened: Any, query: Any, answer: Any, model: Path) -> Any:
+    from histokin.retrieval.archive import as_query
+    from histokin.retrieval.classifying.model import load_model
+    from histokin.retrieval.classifying.opinions import opinions
+
+    return opinions(opened.searcher(), as_query(query), answer, load_model(model))
 
 
 def _rules(given: tuple[str, ...]) -> Any:
@@ -108,16 +139,19 @@ def _query(options: dict[str, Any]) -> Any:
         raise click.UsageError("give exactly one of --image FILE, --slide S [--region x,y,w,h], --case ID")
     if options["region"] is not None and kinds != ["slide"]:
         raise click.UsageError("--region needs --slide")
+    if options["modality"] is not None and options["image"] is None and options["region"] is None:
+        raise click.UsageError("--modality is for --image, and for --slide with --region")
     box = parse_box(options["region"])
     from histokin.retrieval.queries import CaseQuery, PatchQuery, RegionQuery, SlideQuery
     from histokin.types import Region
 
     if options["image"] is not None:
-        return PatchQuery(options["image"], options["mpp"], centre=options["centre"])
+        return PatchQuery(options["image"], options["mpp"], centre=options["centre"], modality=options["modality"])
     if options["case_id"] is not None:
         return CaseQuery(options["case_id"], options["query_patches"])
     if box is not None:
-        return RegionQuery(options["slide"], Region(*box), options["mpp"], centre=options["centre"])
+        named = {"centre": options["centre"], "modality": options["modality"]}
+        return RegionQuery(options["slide"], Region(*box), options["mpp"], **named)
     return SlideQuery(options["slide"], options["mpp"], options["query_patches"], centre=options["centre"])
 
 
@@ -152,6 +186,10 @@ def print_answer(answer: dict[str, Any]) -> None:
 
 
 def _place(hit: dict[str, Any]) -> str:
+    if hit["place"] is not None:
+        found = hit["place"]
+        turned = f" turned {found['angle']:.1f}°" if found["angle"] else ""
+        return f"{found['x']},{found['y']},{found['width']},{found['height']}{turned} ({found['score']:.3f})"
     if hit["x"] is None:
         return "whole slide"
     return f"{hit['x']},{hit['y']},{hit['width']},{hit['height']}"

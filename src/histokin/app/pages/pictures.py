@@ -17,7 +17,7 @@ from histokin.errors import HistokinError
 from histokin.retrieval.preparing import jpeg
 from histokin.slides.base import Slide
 from histokin.slides.reading import open_slide
-from histokin.types import RGB, Region
+from histokin.types import RGB, Place, Region
 
 VIEW_PX = 320
 EMPTY = 236
@@ -61,8 +61,8 @@ class Album:
             return self.view(path, Region(0, 0, source.width, source.height))
         return self._from_file(Path(path), source, None, ())
 
-    def view(self, path: str, region: Region, boxes: Sequence[Region] = ()) -> Picture | None:
-        """A place of a slide, with outlines around ``boxes``; parts outside the slide are gray."""
+    def view(self, path: str, region: Region, boxes: Sequence[Region | Place] = ()) -> Picture | None:
+        """A place of a slide, with outlines around ``boxes``, turned where they say so; gray outside the slide."""
         source = self._source(path)
         picture = self._from_file(Path(path), source, region, boxes)
         if picture is not None or source is None:
@@ -74,7 +74,7 @@ class Album:
         return self.snapshot.sources[place] if place is not None else None
 
     def _from_file(
-        self, path: Path, source: Source | None, region: Region | None, boxes: Sequence[Region]
+        self, path: Path, source: Source | None, region: Region | None, boxes: Sequence[Region | Place]
     ) -> Picture | None:
         if source is not None and not _as_indexed(path, source):
             return None
@@ -86,7 +86,7 @@ class Album:
         except (HistokinError, OSError):
             return None  # the page still shows the stored crops
 
-    def _from_crops(self, source: Source, region: Region, boxes: Sequence[Region]) -> Picture | None:
+    def _from_crops(self, source: Source, region: Region, boxes: Sequence[Region | Place]) -> Picture | None:
         """Put together the stored crops of the patches in view."""
         mine = self.snapshot.rows_of(self._places[source.path])
         near = (row for row in range(mine.start, mine.stop) if self.snapshot.region(row).overlaps(region))
@@ -144,17 +144,20 @@ def _decode(data: bytes) -> RGB:
     return np.ascontiguousarray(image[..., ::-1])
 
 
-def outline(image: RGB, view: Region, boxes: Sequence[Region]) -> RGB:
+def outline(image: RGB, view: Region, boxes: Sequence[Region | Place]) -> RGB:
     """A copy of the picture of ``view`` with a frame around each box; boxes that fill the view are left out."""
     drawn = image.copy()
     scale = image.shape[1] / view.width
     for box in boxes:
-        if box.width >= 0.95 * view.width and box.height >= 0.95 * view.height:
+        region, angle = (box.region, box.angle) if isinstance(box, Place) else (box, 0.0)
+        if not angle and region.width >= 0.95 * view.width and region.height >= 0.95 * view.height:
             continue
-        first = (round((box.x - view.x) * scale), round((box.y - view.y) * scale))
-        last = (
-            round((box.x + box.width - view.x) * scale) - 1,
-            round((box.y + box.height - view.y) * scale) - 1,
+        middle = region.x + region.width / 2 - view.x, region.y + region.height / 2 - view.y
+        # Pixels are counted from their centers, and OpenCV's angles run clockwise.
+        turned = (
+            (middle[0] * scale - 0.5, middle[1] * scale - 0.5),
+            (region.width * scale - 1, region.height * scale - 1),
         )
-        cv2.rectangle(drawn, first, last, OUTLINE, 2)
+        corners = np.rint(cv2.boxPoints((*turned, -angle))).astype(np.int32)
+        cv2.polylines(drawn, [corners], True, OUTLINE, 2)
     return drawn

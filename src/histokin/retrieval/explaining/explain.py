@@ -120,11 +120,16 @@ def explain(searcher: Searcher, query: Query, answer: Answer, *, hits: int = EXP
     Raises
     ------
     UsageError
-        when the answer does not carry the vectors of its query.
+        when the answer does not carry the vectors of its query, or the archive holds whole pictures.
     EncoderError
         when the encoder's folder holds a damaged autoencoder.
     """
     began = time.monotonic()
+    if searcher.prepared.whole:
+        raise UsageError(
+            "explanations are of RGB patches, and the archive holds whole pictures or a representation of them",
+            remedy="Leave --explain out; --method shows where in a hit the query was found",
+        )
     if answer.vectors is None:
         raise UsageError("the answer lost its query's vectors", remedy="Explain an answer that a search just gave")
     best: dict[int, Match] = {}

@@ -69,6 +69,12 @@ def export_features(
         remedy = "Give another place, or another --format"
         raise UsageError(f"is a {is_a}, and {writer.name} needs a {needs}", remedy=remedy, path=out)
     store = Store.open(archive)
+    if store.counts or "modality" in store.recipe:
+        raise UsageError(
+            "feature files hold vectors of RGB patches; the archive holds word counts, or a representation of images",
+            remedy="Export an archive that was made without --representation, --modality and --encoder bag-of-words",
+            path=archive,
+        )
     snapshot = store.snapshot()
     chosen = select(snapshot.sources, where)
     places = [place for place in np.flatnonzero(chosen).tolist() if snapshot.starts[place + 1] > snapshot.starts[place]]

@@ -206,6 +206,12 @@ class _Importer:
         )
 
     def _open(self, archive: Archive) -> Archive:
+        if archive.prepared.whole:
+            raise NotComparable(
+                "the file holds vectors of RGB patches, the archive word counts, or a representation of images",
+                remedy="Import into another archive",
+                path=self.path,
+            )
         self._stack.enter_context(archive.store.writer())
         sources = archive.store.sources()
         self._known = {source.path for source in sources}

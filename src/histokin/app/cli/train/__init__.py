@@ -3,17 +3,26 @@
 import click
 
 from histokin.app.cli.train.autoencoders import cbhir, cbmir
+from histokin.app.cli.train.classifier import classifier
+from histokin.app.cli.train.modality import comir, cyclegan, pix2pix
+from histokin.app.cli.train.placenet import placenet
 from histokin.app.cli.train.stain_gan import stain_gan
 from histokin.app.cli.train.stainnet import stainnet
+from histokin.app.cli.train.tc_net import tc_net
+from histokin.app.cli.train.vocabulary import vocabulary
 
-TRAINERS = (cbhir, cbmir, stain_gan, stainnet)
+TRAINERS = (cbhir, cbmir, classifier, comir, cyclegan, pix2pix, placenet, stain_gan, stainnet, tc_net, vocabulary)
 
 EPILOG = """\b
 Examples:
   histokin train cbhir tiles/ --out cbhir-tiles
+  histokin train classifier tiles/ --groups slides.csv --out tissue-classes
+  histokin train comir pairs/ --out comir
   histokin train stain-gan hospital-a/ --target-images hospital-b/ --out gan-a
   histokin train stainnet hospital-a/ --teacher gan-a/stain-gan.onnx --out net-a
   histokin train stainnet hospital-a/ --teacher macenko --teacher-target reference.png --out net-a
+  histokin train tc-net pairs/ --anchor shg --out tc-shg
+  histokin train vocabulary cores/ --features surf --out words
 
 Training needs PyTorch: pip install 'histokin[torch]'. Profiles: 'reduced' fits a laptop (minutes), 'practical' and
 'paper' want a GPU. Interrupt it at any time; the same command goes on where it stopped."""

@@ -116,8 +116,9 @@ def _print(trained: Any, report: Mapping[str, Any]) -> None:
     ]
     print_table(f"On {held['images']} images that were not learned from", ("", *names), rows)
     steps = report["steps"]
+    of = f" of {steps['published']} published" if steps["published"] is not None else ""
     click.echo(
-        f"{trained.weights}: {steps['done']} of {steps['published']} published steps "
+        f"{trained.weights}: {steps['done']}{of} steps "
         f"(profile {report['profile']}, {report['seconds'] / 60:.1f} min, {report['device']})"
     )
     if report["stopped"] == "enough":

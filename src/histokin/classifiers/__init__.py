@@ -1,0 +1,1 @@
+"""Images to class scores and class activation maps."""

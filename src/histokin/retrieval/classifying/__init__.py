@@ -1,0 +1,1 @@
+"""Classes for images and slides, with maps that say where in the tissue they come from."""

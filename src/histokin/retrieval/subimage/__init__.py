@@ -1,0 +1,1 @@
+"""Sub-image queries: splitting, re-ranking, and the place of a sub-image in a larger one."""
