@@ -11,11 +11,12 @@ from histokin.errors import UsageError
 
 EPILOG = """\b
 Papers:
-  stainnet   Kang et al., StainNet (without the classifier)
+  stainnet   Kang et al., StainNet (its classifier: see colorectal)
   cbhir      content-based histopathology retrieval with color normalization
   cbmir      content-based medical image retrieval with an autoencoder
   cross-modality
              cross-modality sub-image retrieval with CoMIR
+  colorectal classification of colorectal tissue, with activation maps (and StainNet's classifier)
 
 \b
 Examples:
@@ -24,6 +25,7 @@ Examples:
   histokin reproduce stainnet --data published-pairs/ --minutes 120
   histokin reproduce cbmir --data folder-per-modality/
   histokin reproduce cross-modality --data pairs/manifest.csv
+  histokin reproduce colorectal --data patches/
   histokin reproduce stainnet --quick --out /tmp/try
 
 Synthetic images are always made; real ones are used where they are there. The page says which is which, and what
@@ -37,14 +39,15 @@ was left out. Trained weights stay in the folder: another run goes on with them.
     "--data",
     type=click.Path(path_type=Path),
     help="Your data: a manifest.csv (path,set,centre,label,pair,split), or the folder that holds it; for cbmir and "
-    "cross-modality a folder with one folder per modality will do (cross-modality: pair,modality,path[,group,split]).",
+    "cross-modality a folder with one folder per modality will do (cross-modality: pair,modality,path[,group,split]); "
+    "for colorectal what 'histokin patches' wrote, or a folder with one folder per class.",
 )
 @click.option(
     "--shared",
     type=click.Path(path_type=Path),
     help="Folder of real images that the project shares [HISTOKIN_DATA, or ../shared/data].",
 )
-@click.option("--minutes", type=click.FloatRange(min=0), help="Of training [15; 45 for cross-modality].")
+@click.option("--minutes", type=click.FloatRange(min=0), help="Of training [15; 45 for cross-modality and colorectal].")
 @click.option("--quick", is_flag=True, help="Tiny images and few steps: does everything work?")
 @json_option
 @guarded
