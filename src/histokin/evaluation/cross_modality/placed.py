@@ -1,0 +1,51 @@
+"""The improved method: images are ranked by how well the query can be placed in them, turned and shifted."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, final
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from histokin.evaluation.cross_modality.matching import Indexed, Matcher
+from histokin.evaluation.cross_modality.representing import gray
+from histokin.retrieval.subimage.placing import Sweep, place_in_all
+
+Pixels = UInt8[np.ndarray, "_ _ _"]
+
+SWEEP = Sweep(max_turn=30.0, finest=4, keep=1, followed=5)
+"""Turns as far as the transforms go; ranking needs the place at a quarter of the size only."""
+
+
+@final
+class PlacedIndex(Indexed):
+    """A repository in which queries are placed."""
+
+    def __init__(self, repository: Sequence[Pixels], sweep: Sweep) -> None:
+        self._images, self._sweep = list(repository), sweep
+
+    def similarity(self, image: Pixels) -> Float32[np.ndarray, "n"]:
+        images = self._images
+        if image.shape[2] != images[0].shape[2]:
+            image, images = dark(image), [dark(one) for one in images]
+        return np.array([found.score for found in place_in_all(image, images, self._sweep)], np.float32)
+
+
+def dark(image: Pixels) -> UInt8[np.ndarray, "_ _ 1"]:
+    """Color as inverted brightness, so that tissue is bright as fibers are in the other modality; gray as it is."""
+    return image if image.shape[2] == 1 else 255 - gray(image)
+
+
+@final
+class PlacedMatcher(Matcher):
+    """Score of the best placement."""
+
+    def __init__(self, sweep: Sweep = SWEEP) -> None:
+        self.name, self._sweep = "placed", sweep
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return {"placing": asdict(self._sweep)}
+
+    def index(self, repository: Sequence[Pixels], modality: int) -> PlacedIndex:
+        return PlacedIndex(repository, self._sweep)
