@@ -1,5 +1,7 @@
 """Bags of words and re-ranking as the cross-modality page measures them, on scripted and on tiny images."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -111,7 +113,7 @@ def test_re_ranking_keeps_who_is_among_the_first(values: list[float], depth: int
 
 
 @pytest.mark.parametrize("way", ["reused", "rebuilt"])
-def test_accuracy_at_the_depth_is_unchanged_by_re_ranking(way: str) -> None:
+def test_accuracy_at_the_depth_is_unchanged_by_re_ranking(way: Literal["reused", "rebuilt"]) -> None:
     images = textures(9)
     plain = bag().index(images, 0)
     again = RerankMatcher("again", bag(), 4, way).sized(24).index(images, 0)
@@ -141,7 +143,7 @@ def test_a_planted_part_comes_first() -> None:
     many = BagMatcher("blocks", Vocabularies(Blocks(), 30, per_word=100), counts)
     assert rank_of(many.index(images, 0).similarity(query), 1) == 2
     for way in ("reused", "rebuilt"):
-        again = RerankMatcher("again", many, 3, way).sized(24).index(images, 0)  # type: ignore[arg-type]
+        again = RerankMatcher("again", many, 3, way).sized(24).index(images, 0)
         assert rank_of(again.similarity(query), 1) == 1
 
 
