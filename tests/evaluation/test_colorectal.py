@@ -32,7 +32,7 @@ from histokin.evaluation.reproduce.colorectal_data import (
 )
 from histokin.evaluation.reproduce.colorectal_figures import figures_two_and_three
 from histokin.evaluation.reproduce.colorectal_masking import drops_of, hidden, random_cells
-from histokin.evaluation.reproduce.colorectal_networks import LARGE, Job, finished, job_key, profile_of
+from histokin.evaluation.reproduce.colorectal_networks import LARGE, Job, finished, job_key, profile_of, train_jobs
 from histokin.evaluation.reproduce.colorectal_published import MISPRINTS
 from histokin.evaluation.reproduce.colorectal_scores import (
     binary_figures,
@@ -47,8 +47,10 @@ from histokin.evaluation.reproduce.colorectal_stains import (
     EXPERIMENTS,
     PUBLISHED,
     RESNET,
+    Transfer,
     mapped,
     real_transfer,
+    stains_table,
     synthetic_transfer,
     transfer_jobs,
 )
@@ -291,6 +293,18 @@ def test_the_stainnet_recipe_lowers_its_rate_at_40_and_50() -> None:
 def test_stainnet_table_3_holds_together() -> None:
     for recall, precision, _, f1 in PUBLISHED.values():
         assert f1 == pytest.approx(2 * recall * precision / (recall + precision), abs=2e-3)
+
+
+def test_without_pytorch_the_page_says_what_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: None)
+    run, learn = Run(tmp_path), tiles_of([0, 1] * 4, classes=("normal", "adenoma"))
+    learn = replace(learn, images=replace(learn.images, splits=("train",) * 8))
+    transfer = Transfer("two", "about", learn, learn, learn.images, learn.images, "adenoma")
+    models = train_jobs(run, transfer_jobs(run, transfer))
+    assert not models.found
+    rows = stains_table(run, transfer, models, 1.0).rows
+    assert [row[0] for row in rows] == ["E1", "E2", "E3", "-"]
+    assert all("left out: training needs torch" in str(row[1]) for row in rows[:3])
 
 
 def test_copies_change_training_tiles_only_and_always_alike(tmp_path: Path) -> None:

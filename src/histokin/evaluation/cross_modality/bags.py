@@ -84,10 +84,13 @@ class Bag:
         self._encoder = encoder
         self.documents = encoder.counts(repository)
         self._known: OrderedDict[bytes, Any] = OrderedDict()
+        self._parts: dict[int, Any] = {}
 
-    def of(self, images: Sequence[Pixels]) -> Any:
-        """Counts of several images."""
-        return self._encoder.counts(images)
+    def parts(self, side: int, images: Sequence[Pixels]) -> Any:
+        """Counts of the repository's parts of ``side`` px, which are counted once."""
+        if side not in self._parts:
+            self._parts[side] = self._encoder.counts(images)
+        return self._parts[side]
 
     def row(self, image: Pixels) -> Any:
         """Counts of a query, which several methods ask with one after the other."""

@@ -62,7 +62,7 @@ class RerankIndex(Indexed):
         self._owner = np.repeat(np.arange(len(cuts)), [len(own) for own in cuts])
         flat = [part for own in cuts for part in own]
         features = matcher.vocabularies.features
-        self._counts: Any = first.bag.of(flat) if way == "reused" else None
+        self._counts: Any = first.bag.parts(side, flat) if way == "reused" else None
         described = [] if way == "reused" else [features.describe(part) for part in flat]
         self._described = [points.descriptors for points in described]
         self._strength = [points.strength for points in described]

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 
 from histokin.classifiers.onnx import OnnxClassifier
 from histokin.encoders.color_histogram import ColorHistogram
+from histokin.errors import UsageError
 from histokin.evaluation.reproduce.colorectal_data import Tiles
 from histokin.evaluation.reproduce.colorectal_networks import Model
 from histokin.evaluation.reproduce.run import Run
@@ -86,6 +87,11 @@ def histogram_answers(run: Run, train: Tiles, tests: Sequence[Tiles], method: st
     """Logistic regression on the color histogram: learned from the training tiles, its strength from the validation.
 
     It sees the tiles as the small network does, normalized and at 128 pixels.
+
+    Raises
+    ------
+    UsageError
+        without scikit-learn.
     """
     key = hashlib.blake2b(
         " ".join([train.digest, method, *(test.digest for test in tests)]).encode(), digest_size=8
@@ -99,7 +105,13 @@ def histogram_answers(run: Run, train: Tiles, tests: Sequence[Tiles], method: st
 
 
 def _regress(train: Tiles, tests: Sequence[Tiles], method: str) -> tuple[list[Float64[np.ndarray, "_ c"]], float]:
-    from sklearn.linear_model import LogisticRegression
+    try:
+        from sklearn.linear_model import LogisticRegression
+    except ImportError:
+        raise UsageError(
+            "the color histogram baseline needs scikit-learn, which is not installed here",
+            remedy="pip install 'histokin[khan]'",
+        ) from None
 
     learn, held = train.part("train"), train.part("validation")
     known, checked = histograms(learn, method), histograms(held, method)

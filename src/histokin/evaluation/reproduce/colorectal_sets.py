@@ -81,7 +81,10 @@ def divided_parts(run: Run, tiles: Tiles, models: Models) -> list[Part]:
     others = [model for job in jobs if (model := models.get(job.name)) is not None]
     if main is None or len(others) < len(jobs):
         return []
-    pairs = [_pair(run, model) for model in (main, *others)]
+    try:
+        pairs = [_pair(run, model) for model in (main, *others)]
+    except HistokinError as error:
+        return [Note("Other divisions", f"Left out: {error}")]
     parts: list[Part] = [random_table(run, pairs[0], pairs[1])]
     if len(pairs) > 2:
         chosen = [pairs[0], *pairs[2:]]

@@ -226,6 +226,10 @@ def _undivided(images: ImageSet) -> ImageSet:
 
 
 def _recipe(run: Run) -> tuple[str, ClassifierProfile | None]:
+    try:
+        require_torch()
+    except UsageError:
+        return "small", None  # nothing is trained, and the page says why
     if run.quick:
         return "small", None
     import torch
