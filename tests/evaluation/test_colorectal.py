@@ -131,6 +131,12 @@ def test_binary_figures_worked_out_by_hand() -> None:
     assert 0 <= found.f1.low <= found.f1.value <= found.f1.high <= 1
 
 
+def test_draws_without_the_class_do_not_pull_its_f1_down() -> None:
+    tiles = tiles_of([0, 0, 1, 1], ["s1", "s1", "s2", "s2"], ("healthy", "ill"))
+    found = binary_figures(answers_saying(tiles, [0, 0, 1, 1]), "ill")
+    assert (found.f1.low, found.recall.low, found.accuracy.low) == (1, 1, 1)
+
+
 def test_one_group_that_holds_everything_has_no_width() -> None:
     tiles = tiles_of([0, 1, 0, 1], ["slide"] * 4, ("healthy", "ill"))
     found = binary_figures(answers_saying(tiles, [0, 1, 1, 1]), "ill")

@@ -85,12 +85,14 @@ def f1_difference(one: Answers, other: Answers) -> Interval:
     drawn = [
         _macro_f1(weights, tables[0]) - _macro_f1(weights, tables[1]) for weights in resamples(len(tables[0]), 0, DRAWS)
     ]
-    low, high = np.quantile(np.concatenate(drawn), [LOW, HIGH])
-    return Interval(value, float(low), float(high))
+    return _interval(value, np.concatenate(drawn))
 
 
 def binary_figures(answers: Answers, label: str) -> Binary:
-    """Recall, precision, accuracy and F1 of one class against the rest, with 95 % intervals by group."""
+    """Recall, precision, accuracy and F1 of one class against the rest, with 95 % intervals by group.
+
+    Draws without the class have no recall and no F1, and are left out of their intervals.
+    """
     wanted = answers.tiles.classes.index(label)
     truth, found = answers.truth == wanted, answers.predicted == wanted
     cells = np.stack([truth & found, ~truth & found, truth & ~found, ~truth & ~found], axis=1).astype(np.float64)
@@ -99,8 +101,7 @@ def binary_figures(answers: Answers, label: str) -> Binary:
     np.add.at(sums, place, cells)
     whole = _rates(sums.sum(axis=0)[None])[0]
     drawn = np.concatenate([_rates(weights @ sums) for weights in resamples(sets, 0, DRAWS)])
-    low, high = np.quantile(drawn, [LOW, HIGH], axis=0)
-    return Binary(*(Interval(float(v), float(a), float(b)) for v, a, b in zip(whole, low, high, strict=True)))
+    return Binary(*(_interval(float(v), column) for v, column in zip(whole, drawn.T, strict=True)))
 
 
 def share_interval(hits: Shaped[np.ndarray, "n"], units: Shaped[np.ndarray, "n"]) -> Interval:
@@ -135,12 +136,21 @@ def _macro_f1(weights: Float64[np.ndarray, "b u"], table: Float64[np.ndarray, "u
 
 def _rates(cells: Float64[np.ndarray, "b 4"]) -> Float64[np.ndarray, "b 4"]:
     tp, fp, fn, tn = cells.T
+    there = np.where(tp + fn > 0, 1.0, np.nan)
     return np.stack(
         [
-            tp / np.maximum(tp + fn, 1),
+            there * tp / np.maximum(tp + fn, 1),
             tp / np.maximum(tp + fp, 1),
             (tp + tn) / np.maximum(cells.sum(axis=1), 1),
-            2 * tp / np.maximum(2 * tp + fp + fn, 1),
+            there * 2 * tp / np.maximum(2 * tp + fp + fn, 1),
         ],
         axis=1,
     )
+
+
+def _interval(value: float, drawn: Float64[np.ndarray, "b"]) -> Interval:
+    known = drawn[np.isfinite(drawn)]
+    if not len(known):
+        return Interval(value, float("nan"), float("nan"))
+    low, high = np.quantile(known, [LOW, HIGH])
+    return Interval(value, float(low), float(high))
