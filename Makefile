@@ -9,11 +9,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 demo: core  ## index a real slide and search a region in it (core install only)
 	$(BIN)/histokin demo --out demo-archive
 
+test: export OMP_NUM_THREADS = 1  # two workers share the cores
 test: dev  ## lint, types, and all tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 bench: dev  ## where the time goes, against peers in the same run
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[bench]'
