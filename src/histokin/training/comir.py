@@ -5,15 +5,15 @@ for retrieval by E. Breznik et al., Cross-modality sub-image retrieval using con
 representations, 2022.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Literal, final
 
 from histokin.errors import UnknownName, UsageError
-from histokin.modality.folder import FILE
 from histokin.nets.comir_shape import AERIAL, PUBLISHED, DenseUnetShape
+from histokin.training.pair_training import train_pairs
 from histokin.training.pairs import PairSet
-from histokin.training.report import Trained, Watch, require_torch, write_report
+from histokin.training.report import Trained, Watch, require_torch
 
 KIND = "comir"
 
@@ -156,38 +156,20 @@ def train_comir(
     """
     require_torch()
     from histokin.training.comir_run import ComirTraining
-    from histokin.training.sitting import sit
 
     chosen = comir_profile(profile) if isinstance(profile, str) else profile
     training = ComirTraining(pairs, chosen, seed=seed, device=device, precise=not mixed_precision)
-    configuration = {
-        "trainer": KIND,
-        "profile": asdict(chosen),
-        "steps": steps,
-        "seed": seed,
-        "pairs": pairs.digest,
-        "mixed_precision": mixed_precision,
-    }
-    task, outcome = sit(
-        training.task,
+    return train_pairs(
+        KIND,
+        training,
+        pairs,
         out,
-        configuration,
-        steps=steps,
-        epochs_steps=chosen.steps,
-        published=chosen.steps,
-        fit_minutes=minutes if chosen.fits else None,
+        chosen,
+        PUBLISHED_STEPS,
+        own={"mixed_precision": mixed_precision},
+        fits=chosen.fits,
         minutes=minutes,
+        steps=steps,
         seed=seed,
         watch=watch,
     )
-    report: dict[str, Any] = {
-        "kind": KIND,
-        "modalities": list(pairs.modalities),
-        "profile": chosen.name,
-        "steps": {"done": outcome.steps, "published": PUBLISHED_STEPS},
-        "configuration": configuration,
-        "failed": [{"path": e.path, "reason": e.reason, "remedy": e.remedy} for e in pairs.failed],
-    }
-    report |= training.finish(task, outcome, out)
-    write_report(out, report)
-    return Trained(out, out / FILE, report)

@@ -5,14 +5,14 @@ Ours, for sub-image retrieval across microscopes: CoMIR's idea of two networks i
 rival of every other.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 from histokin.errors import UnknownName, UsageError
-from histokin.modality.folder import FILE
+from histokin.training.pair_training import train_pairs
 from histokin.training.pairs import PairSet
-from histokin.training.report import Trained, Watch, require_torch, write_report
+from histokin.training.report import Trained, Watch, require_torch
 
 KIND = "placenet"
 
@@ -113,37 +113,20 @@ def train_placenet(
     """
     require_torch()
     from histokin.training.placenet_run import PlaceTraining
-    from histokin.training.sitting import sit
 
     chosen = place_profile(profile) if isinstance(profile, str) else profile
     training = PlaceTraining(pairs, chosen, seed=seed, device=device)
-    configuration = {
-        "trainer": KIND,
-        "profile": asdict(chosen),
-        "steps": steps,
-        "seed": seed,
-        "pairs": pairs.digest,
-    }
-    task, outcome = sit(
-        training.task,
+    return train_pairs(
+        KIND,
+        training,
+        pairs,
         out,
-        configuration,
-        steps=steps,
-        epochs_steps=chosen.steps,
-        published=chosen.steps,
-        fit_minutes=minutes,
+        chosen,
+        None,
+        own={},
+        fits=True,
         minutes=minutes,
+        steps=steps,
         seed=seed,
         watch=watch,
     )
-    report: dict[str, Any] = {
-        "kind": KIND,
-        "modalities": list(pairs.modalities),
-        "profile": chosen.name,
-        "steps": {"done": outcome.steps, "published": None},
-        "configuration": configuration,
-        "failed": [{"path": e.path, "reason": e.reason, "remedy": e.remedy} for e in pairs.failed],
-    }
-    report |= training.finish(task, outcome, out)
-    write_report(out, report)
-    return Trained(out, out / FILE, report)

@@ -1,14 +1,14 @@
 """What the trainings of pix2pix and CycleGAN share: profiles, and how training and report come together."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 from histokin.errors import UnknownName, UsageError
-from histokin.modality.folder import FILE
+from histokin.training.pair_training import train_pairs
 from histokin.training.pairs import PairSet
-from histokin.training.report import Trained, Watch, require_torch, write_report
+from histokin.training.report import Trained, Watch, require_torch
 
 SQUARES = 5120
 """Squares that the published experiments cut from their 40 pairs: one epoch."""
@@ -78,40 +78,22 @@ def train_translation(
 ) -> Trained:
     """Train, or go on with the training that ``out`` holds; see the two trainers."""
     require_torch()
-    from histokin.training.sitting import sit
     from histokin.training.translation_run import TranslationTraining
 
     training = TranslationTraining(
         kind, pairs, chosen, published, seed=seed, device=device, legacy_scaling=legacy_scaling
     )
-    configuration = {
-        "trainer": kind,
-        "profile": asdict(chosen),
-        "steps": steps,
-        "seed": seed,
-        "pairs": pairs.digest,
-        "legacy_scaling": legacy_scaling,
-    }
-    task, outcome = sit(
-        training.task,
+    return train_pairs(
+        kind,
+        training,
+        pairs,
         out,
-        configuration,
-        steps=steps,
-        epochs_steps=chosen.steps,
-        published=chosen.steps,
-        fit_minutes=minutes if chosen.pressed else None,
+        chosen,
+        published,
+        own={"legacy_scaling": legacy_scaling},
+        fits=chosen.pressed is not None,
         minutes=minutes,
+        steps=steps,
         seed=seed,
         watch=watch,
     )
-    report: dict[str, Any] = {
-        "kind": kind,
-        "modalities": list(pairs.modalities),
-        "profile": chosen.name,
-        "steps": {"done": outcome.steps, "published": published},
-        "configuration": configuration,
-        "failed": [{"path": e.path, "reason": e.reason, "remedy": e.remedy} for e in pairs.failed],
-    }
-    report |= training.finish(task, outcome, out)
-    write_report(out, report)
-    return Trained(out, out / FILE, report)
