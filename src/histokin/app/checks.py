@@ -1,6 +1,5 @@
 """What ``histokin doctor`` looks at: parts, weights, machine, archive."""
 
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -9,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, final
 
+from histokin.cores import usable_cores
 from histokin.errors import HistokinError
 
 REQUIRED = (
@@ -58,7 +58,7 @@ def run_checks(archive: Path | None = None, encoders: Sequence[str] = ()) -> lis
     checks.append(guarded("shipped encoder", _encoder))
     checks.append(guarded("stain normalizer", _normalizer))
     checks.extend(_optional(name, remedy) for name, remedy in OPTIONAL)
-    checks.append(Check("cores", True, str(os.cpu_count())))
+    checks.append(Check("cores", True, str(usable_cores())))
     checks.append(free_space(archive or Path.cwd()))
     checks.append(_tables())
     if archive is not None:

@@ -1,6 +1,5 @@
 """A trained classifier from its folder, run by onnxruntime. No PyTorch."""
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from histokin.classifiers.base import Classifier, ClassifierSpec
+from histokin.cores import usable_cores
 from histokin.errors import UsageError
 from histokin.nets.classifier_file import ClassifierFile, ClassifierSession
 from histokin.types import Image, Images
@@ -39,7 +39,7 @@ class OnnxClassifier(Classifier):
         if threads is not None and threads < 1:
             raise UsageError(f"threads is {threads}", remedy="Give a number of cores from 1, or leave it out")
         self._session = ClassifierSession(path)
-        self._threads = threads or _cores()
+        self._threads = threads or usable_cores()
         self._spec = _spec(self._session.about)
 
     @property
@@ -96,10 +96,3 @@ def _spec(about: ClassifierFile) -> ClassifierSpec:
         licence=about.licence,
         normalizer=about.normalizer,
     )
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1

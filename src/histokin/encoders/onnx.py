@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import final
 
 import numpy as np
 
+from histokin.cores import usable_cores
 from histokin.encoders.base import Encoder, EncoderSpec
 from histokin.encoders.pixels import prepare
 from histokin.errors import EncoderError, UsageError
@@ -42,7 +42,7 @@ class OnnxEncoder(Encoder):
             raise UsageError(f"threads is {threads}", remedy="Give a number of cores from 1, or leave it out")
         self._manifest, self._weights = load_manifest(path)
         self._session = OnnxSession(self._manifest, self._weights)
-        self._threads = threads or _cores()
+        self._threads = threads or usable_cores()
         self._spec = _spec(self._manifest)
         self._offset, self._scale = _standardization(self._manifest)
 
@@ -91,13 +91,6 @@ class OnnxEncoder(Encoder):
             )
         vector: np.ndarray = answer[0]
         return vector
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1
 
 
 def _spec(manifest: WeightManifest) -> EncoderSpec:

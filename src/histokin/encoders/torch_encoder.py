@@ -1,6 +1,5 @@
 """A PyTorch network as an encoder: the part that all of them share."""
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from typing import Any, final
 
 import numpy as np
 
+from histokin.cores import usable_cores
 from histokin.encoders.base import Encoder, EncoderSpec
 from histokin.encoders.pixels import prepare
 from histokin.errors import EncoderError, UsageError
@@ -119,10 +119,7 @@ def check_threads(threads: int | None) -> int:
     """``threads``, or the cores that this process may use. Raises :class:`UsageError` below 1."""
     if threads is not None and threads < 1:
         raise UsageError(f"threads is {threads}", remedy="Give a number of cores from 1, or leave it out")
-    try:
-        return threads or len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1
+    return threads or usable_cores()
 
 
 def torch_device(name: str) -> Any:

@@ -1,6 +1,5 @@
 """The pictures of a set, decoded once as long as memory permits, and what they cost."""
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -9,6 +8,7 @@ from typing import final
 
 import numpy as np
 
+from histokin.cores import usable_cores
 from histokin.errors import BadPixels, HistokinError, InputError
 from histokin.retrieval.pictures import cut_patches
 from histokin.retrieval.preparing import chunks, in_order
@@ -101,4 +101,4 @@ def _try(path: Path, grid: Grid) -> RGB | InputError:
 
 
 def _cores() -> int:
-    return min(4, os.cpu_count() or 1)
+    return min(4, usable_cores())

@@ -1,6 +1,5 @@
 """Indexing: every input ends as indexed, unchanged, relinked or a named failure; none ends the run."""
 
-import os
 import time
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -9,6 +8,7 @@ from typing import Any, final
 
 from histokin.archive.records import Source
 from histokin.archive.store import Store
+from histokin.cores import usable_cores
 from histokin.errors import ArchiveError, HistokinError, MissingStyle, UnreadableFile
 from histokin.retrieval.index_images import (
     BATCH,
@@ -36,7 +36,7 @@ COMPACT_EVERY = 64
 
 def default_threads() -> int:
     """Reading threads: one per core, at most eight."""
-    return min(8, os.cpu_count() or 1)
+    return min(8, usable_cores())
 
 
 @final

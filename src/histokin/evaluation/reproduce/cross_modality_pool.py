@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from histokin.cores import usable_cores
 from histokin.evaluation.cross_modality.subjects import Subjects
 from histokin.evaluation.reproduce.cross_modality_data import find
 from histokin.evaluation.reproduce.run import Run
@@ -19,8 +20,8 @@ Work = Callable[[Run, Subjects, Job], Result]
 
 
 def processes_for(run: Run, count: int) -> int:
-    """One for each processor, no more than jobs; one for a quick run."""
-    return 1 if run.quick else max(1, min(count, os.cpu_count() or 1))
+    """One for each processor it may use, no more than jobs; one for a quick run."""
+    return 1 if run.quick else max(1, min(count, usable_cores()))
 
 
 def each(

@@ -1,12 +1,12 @@
 """Scores of one method over aligned pairs, and its speed."""
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 
+from histokin.cores import usable_cores
 from histokin.evaluation.reproduce.methods import Method
 from histokin.evaluation.reproduce.pairs import Pair
 from histokin.evaluation.reproduce.records import load, tiled
@@ -21,7 +21,7 @@ FRAME = 512
 MANY = 1 << 30
 """Pixels that a map is made ready for: those of a slide."""
 
-CORES = os.cpu_count() or 1
+CORES = usable_cores()
 
 
 @final
