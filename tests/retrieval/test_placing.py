@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histokin.errors import UsageError
-from histokin.retrieval.subimage.masked_correlation import correlation, field, shared, turned
+from histokin.retrieval.subimage.gallery import Gallery
+from histokin.retrieval.subimage.masked_correlation import correlation, covered, field, shared, turned
 from histokin.retrieval.subimage.placing import Sweep, place, place_in_all
 
 
@@ -105,6 +106,17 @@ def test_several_images_are_each_answered_in_order() -> None:
     assert found[7] == place(query, images[7])
 
 
+@pytest.mark.parametrize("most_bytes", [0, 300_000, 1 << 29])
+def test_a_gallery_answers_as_its_images_do_whatever_is_kept(most_bytes: int) -> None:
+    images = [textured(side, seed=seed, channels=2) for seed, side in enumerate((96, 96, 112))]
+    gallery = Gallery(images, most_bytes)
+    for number, side, angle in ((0, 48, 7.0), (2, 48, -11.0), (1, 60, 3.0), (1, 48, 0.0)):
+        query = taken(images[number], 50, 46, angle, side)
+        found = place_in_all(query, gallery)
+        assert found == place_in_all(query, images)
+        assert int(np.argmax([f.score for f in found])) == number
+
+
 def test_only_the_best_images_are_followed() -> None:
     images = [textured(128, seed=s) for s in range(8)]
     query = taken(images[5], 64, 66, 12, 72)
@@ -126,7 +138,8 @@ def test_the_correlation_is_that_of_pearson() -> None:
     template = turned(query, np.ones((20, 20), bool), 0.0)
     where = field(image, np.ones((48, 48), bool), template.reach)
     spectra = template.spectra(where.size)
-    scores = correlation(spectra, where, shared(spectra, where), least_overlap=0.1)
+    common = shared(spectra, where, 0.1)
+    scores = correlation(spectra, where, common, covered(spectra, where, common))
     # The anchor is pixel (10, 10) of the query.
     wanted = np.corrcoef(image[15:35, 11:31].ravel(), query.ravel())[0, 1]
     assert scores[25, 21] == pytest.approx(wanted, abs=1e-5)

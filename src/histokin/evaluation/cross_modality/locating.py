@@ -9,7 +9,8 @@ from jaxtyping import Bool, Float64, UInt8
 
 from histokin.errors import UsageError
 from histokin.metrics.resampling import Interval, mean_intervals
-from histokin.retrieval.subimage.placing import Placement, Sweep, place
+from histokin.retrieval.subimage.gallery import Gallery
+from histokin.retrieval.subimage.placing import Placement, Sweep, place_in_all
 
 Pixels = UInt8[np.ndarray, "_ _ _"]
 
@@ -150,10 +151,10 @@ def located(
     say: Callable[[int], None] = lambda _: None,
 ) -> list[Located]:
     """Every query placed in the mosaic, both mapped into one space first; ``say`` is told how many are done."""
-    image = np.asarray(mosaic_map(mosaic.pixels))
+    gallery = Gallery([np.asarray(mosaic_map(mosaic.pixels))])
     answers = []
     for number, query in enumerate(queries, start=1):
-        answers.append(judged(query, place(np.asarray(query_map(query.pixels)), image, sweep)))
+        answers.append(judged(query, place_in_all(np.asarray(query_map(query.pixels)), gallery, sweep)[0]))
         say(number)
     return answers
 

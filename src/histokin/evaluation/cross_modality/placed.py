@@ -9,6 +9,7 @@ from jaxtyping import Float32, UInt8
 
 from histokin.evaluation.cross_modality.matching import Indexed, Matcher
 from histokin.evaluation.cross_modality.representing import gray
+from histokin.retrieval.subimage.gallery import Gallery
 from histokin.retrieval.subimage.placing import Sweep, place_in_all
 
 Pixels = UInt8[np.ndarray, "_ _ _"]
@@ -23,12 +24,15 @@ class PlacedIndex(Indexed):
 
     def __init__(self, repository: Sequence[Pixels], sweep: Sweep) -> None:
         self._images, self._sweep = list(repository), sweep
+        self._channels = {image.shape[2] for image in repository}
+        self._galleries: dict[bool, Gallery] = {}
 
     def similarity(self, image: Pixels) -> Float32[np.ndarray, "n"]:
-        images = self._images
-        if image.shape[2] != images[0].shape[2]:
-            image, images = dark(image), [dark(one) for one in images]
-        return np.array([found.score for found in place_in_all(image, images, self._sweep)], np.float32)
+        plain = self._channels == {image.shape[2]}
+        if plain not in self._galleries:
+            self._galleries[plain] = Gallery([one if plain else dark(one) for one in self._images])
+        asked = image if plain else dark(image)
+        return np.array([found.score for found in place_in_all(asked, self._galleries[plain], self._sweep)], np.float32)
 
 
 def dark(image: Pixels) -> UInt8[np.ndarray, "_ _ 1"]:

@@ -85,6 +85,11 @@ class Field:
         """Rows and columns of the spectra."""
         return self.planes[0].shape[0], self.planes[0].shape[1]
 
+    @property
+    def nbytes(self) -> int:
+        """Of memory."""
+        return sum(plane.nbytes for plane in self.planes)
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -127,57 +132,97 @@ def field(
     rows, columns = slice(max(0, y0), max(0, bottom + reach)), slice(max(0, x0), max(0, right + reach))
     part, seen = image[rows, columns] - whole.mean, mask[rows, columns].astype(np.float32)
     part = part * seen[..., None]
-    size = (
-        cv2.getOptimalDFTSize(height + 2 * reach),
-        cv2.getOptimalDFTSize(width + 2 * reach),
-    )
     at = (max(0, -y0), max(0, -x0))
+    size = _side(height, reach, at[0], part.shape[0]), _side(width, reach, at[1], part.shape[1])
     layers = [*np.moveaxis(part, 2, 0), np.square(part).sum(axis=2), seen]
     return Field(tuple(_spectrum(layer, size, at) for layer in layers), height, width, whole.variance)
+
+
+def _side(places: int, reach: int, at: int, length: int) -> int:
+    """Side of the transform of ``length`` pixels from ``at`` on, asked for at so many places.
+
+    The transform goes round. A template may go over its end where it comes upon nothing: in the blank before ``at``.
+    """
+    return int(cv2.getOptimalDFTSize(max(places + 2 * reach - at, at + length, 2 * reach + 1)))
 
 
 @final
 @dataclass(frozen=True)
 class Shared:
-    """What is alike at every place for all images of one size: pixels in common, and sums of the query over them."""
+    """What is alike at every place for all images of one size.
+
+    ``count``: pixels in common. ``means``: of each of the query's channels over them. ``weight``: what a product is
+    multiplied by on the query's side, 0 where the query is flat or too little of it lies on the image.
+    """
 
     count: Plane
-    sums: tuple[Plane, ...]
-    squares: Plane
+    means: tuple[Plane, ...]
+    weight: Plane
 
 
-def shared(query: Spectra, where: Field) -> Shared:
-    """What :func:`correlation` needs of the masks alone; the same for fields whose images are equally large."""
+def shared(query: Spectra, where: Field, least_overlap: float | int) -> Shared:
+    """What :func:`correlation` needs of the query and the masks; the same for fields whose images are equally large."""
     *values, squares, mask = query.planes
     seen = where.planes[-1]
     count = np.maximum(_places(_times(seen, mask), where), 1.0)
-    sums = tuple(_places(_times(seen, own), where) for own in values)
-    in_query = _places(_times(seen, squares), where) - sum(total * total for total in sums) / count
-    return Shared(count, sums, in_query)
+    sums = [_places(_times(seen, own), where) for own in values]
+    in_query = _places(_times(seen, squares), where)
+    for total in sums:
+        in_query = in_query - total * total / count
+    overlap = count / max(query.area, 1.0)
+    most = float(in_query.max())
+    if most <= 0:
+        weight = np.zeros_like(count)
+    else:
+        weight = np.sqrt(np.clip(overlap, 0, 1) / np.maximum(in_query, 1e-6 * most)) * (overlap >= least_overlap)
+    return Shared(count, tuple(total / count for total in sums), weight)
 
 
-def correlation(query: Spectra, where: Field, common: Shared, *, least_overlap: float | int) -> Plane:
+@final
+@dataclass(frozen=True)
+class Covered:
+    """What a mask covers of an image at every place, whatever the query's pixels are.
+
+    ``sums``: of each channel. ``weight``: what a product is multiplied by on the image's side, 0 where it is flat.
+    """
+
+    sums: tuple[Plane, ...]
+    weight: Plane
+
+    @property
+    def nbytes(self) -> int:
+        """Of memory."""
+        return sum(plane.nbytes for plane in (*self.sums, self.weight))
+
+
+def covered(query: Spectra, where: Field, common: Shared) -> Covered:
+    """What :func:`correlation` needs of the image and the masks; the same for all queries with one mask."""
+    *channels, squares, _ = where.planes
+    mask = query.planes[-1]
+    sums = tuple(_places(_times(image, mask), where).copy() for image in channels)
+    if where.variance <= 0:
+        return Covered(sums, np.zeros_like(common.count))
+    spread = _places(_times(squares, mask), where)
+    for total in sums:
+        spread = spread - total * total / common.count
+    return Covered(sums, 1 / np.sqrt(np.maximum(spread, FLAT * where.variance * common.count)))
+
+
+def correlation(query: Spectra, where: Field, common: Shared, under: Covered) -> Plane:
     """The masked correlation, -1 to 1, with the template's anchor on every place of the field.
 
     It is multiplied by the square root of the share of the query that lies on the image, as a match of few pixels
-    is worth less; 0 where that share is below ``least_overlap`` or where query or image is flat.
+    is worth less; 0 where too little of it does, or where query or image is flat.
     """
-    *channels, squares, _ = where.planes
-    *values, _, mask = query.planes
-    product = _places(_sum([_times(image, own) for image, own in zip(channels, values, strict=True)]), where)
-    in_image = _places(_times(squares, mask), where)
-    for image, sum_query in zip(channels, common.sums, strict=True):
-        sum_image = _places(_times(image, mask), where)
-        product -= sum_image * sum_query / common.count
-        in_image -= sum_image * sum_image / common.count
-    most = float(common.squares.max())
-    if where.variance <= 0 or most <= 0:
-        return np.zeros_like(product)
-    floor = FLAT * where.variance * common.count
-    spread = np.maximum(in_image, floor) * np.maximum(common.squares, 1e-6 * most)
-    overlap = common.count / max(query.area, 1.0)
-    score = np.clip(product / np.sqrt(spread) * np.sqrt(np.clip(overlap, 0, 1)), -1, 1)
-    return np.where(overlap >= least_overlap, score, 0).astype(np.float32)
+    *channels, _, _ = where.planes
+    *values, _, _ = query.planes
+    score = _places(_sum([_times(image, own) for image, own in zip(channels, values, strict=True)]), where)
+    for total, mean in zip(under.sums, common.means, strict=True):
+        score = score - total * mean
+    score = score * under.weight
+    score *= common.weight
+    clipped: Plane = np.clip(score, -1, 1, out=score)
+    return clipped
 
 
 def _places(spectrum: Plane, where: Field) -> Plane:

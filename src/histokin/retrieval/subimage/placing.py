@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64
 
 from histokin.errors import UsageError
-from histokin.retrieval.subimage.masked_correlation import Shared, correlation, shared, turned
+from histokin.retrieval.subimage.gallery import Gallery
+from histokin.retrieval.subimage.masked_correlation import Shared, correlation, covered, shared, turned
 from histokin.retrieval.subimage.pyramid import Pixels, Pyramid
 
 LEAST_SIDE = 16
@@ -122,8 +123,11 @@ def place(query: Pixels, image: Pixels, sweep: Sweep | None = None) -> Placement
     return place_in_all(query, [image], sweep)[0]
 
 
-def place_in_all(query: Pixels, images: Sequence[Pixels], sweep: Sweep | None = None) -> list[Placement]:
+def place_in_all(query: Pixels, images: Sequence[Pixels] | Gallery, sweep: Sweep | None = None) -> list[Placement]:
     """The best place of a query in each of several images, in their order; turned queries are shared between them.
+
+    Of many queries in the same images, a :class:`~histokin.retrieval.subimage.gallery.Gallery` of them answers those
+    of one size faster.
 
     Raises
     ------
@@ -131,36 +135,36 @@ def place_in_all(query: Pixels, images: Sequence[Pixels], sweep: Sweep | None = 
         as :func:`place`.
     """
     chosen = sweep or Sweep()
+    _check("query", query.shape)
     for image in images:
-        _check(query, image)
+        _check("image", image.shape)
+        if image.shape[2] != query.shape[2]:
+            raise UsageError(
+                f"the query has {query.shape[2]} channels, the image {image.shape[2]}",
+                remedy="Map both with the same representation first",
+            )
+    gallery = images if isinstance(images, Gallery) else Gallery(images, most_bytes=0)
     shrink = chosen.shrink
     while shrink > chosen.finest and min(query.shape[:2]) // shrink < LEAST_SIDE:
         shrink //= 2
     asked = Pyramid(query)
-    seen: list[tuple[Pyramid, _Peaks]] = []
-    for start in range(0, len(images), AT_ONCE):
-        seen += _placed(asked, [Pyramid(image) for image in images[start : start + AT_ONCE]], shrink, chosen)
-    order = sorted(range(len(seen)), key=lambda number: -seen[number][1].highest.score)
+    gallery.prepare(asked.height, asked.width, shrink)
+    peaks: list[_Peaks] = []
+    for start in range(0, len(gallery), AT_ONCE):
+        peaks += _placed(asked, gallery, range(start, min(start + AT_ONCE, len(gallery))), shrink, chosen)
+    order = sorted(range(len(peaks)), key=lambda number: -peaks[number].highest.score)
     followed = set(order[: chosen.followed])
     return [
-        _chosen(asked, image, peaks, shrink, chosen)
+        _chosen(asked, gallery[number], peak, shrink, chosen)
         if number in followed
-        else _placement(asked, peaks.highest, shrink, 0.0)
-        for number, (image, peaks) in enumerate(seen)
+        else _placement(asked, peak.highest, shrink, 0.0)
+        for number, peak in enumerate(peaks)
     ]
 
 
-def _check(query: Pixels, image: Pixels) -> None:
-    for what, given in (("query", query), ("image", image)):
-        if given.ndim != 3 or min(given.shape[:2]) < LEAST_SIDE:
-            raise UsageError(
-                f"the {what} has the shape {given.shape}", remedy=f'Give "h w c" with sides of {LEAST_SIDE} or more'
-            )
-    if query.shape[2] != image.shape[2]:
-        raise UsageError(
-            f"the query has {query.shape[2]} channels, the image {image.shape[2]}",
-            remedy="Map both with the same representation first",
-        )
+def _check(what: str, shape: tuple[int, ...]) -> None:
+    if len(shape) != 3 or min(shape[:2]) < LEAST_SIDE:
+        raise UsageError(f"the {what} has the shape {shape}", remedy=f'Give "h w c" with sides of {LEAST_SIDE} or more')
 
 
 @final
@@ -174,22 +178,23 @@ class _Spot:
     angle: float
 
 
-def _placed(query: Pyramid, images: list[Pyramid], shrink: int, sweep: Sweep) -> "list[tuple[Pyramid, _Peaks]]":
-    """Every image with its scores at the first scale."""
+def _placed(query: Pyramid, gallery: Gallery, numbers: range, shrink: int, sweep: Sweep) -> "list[_Peaks]":
+    """The scores of some images at the first scale."""
     pixels, mask = query.level(shrink)
     reach = turned(pixels, mask, 0.0).reach
-    fields = [image.field(shrink, reach) for image in images]
+    fields = [gallery.field(number, shrink, reach) for number in numbers]
     peaks = [_Peaks(where.height, where.width, min(pixels.shape[:2]) / 2) for where in fields]
     for angle in sweep.turns:
         template = turned(pixels, mask, angle)
         spectra = {size: template.spectra(size) for size in {where.size for where in fields}}
         common: dict[tuple[int, int], Shared] = {}
-        for image, where, peak in zip(images, fields, peaks, strict=True):
-            own, key = spectra[where.size], (image.height, image.width)
+        for number, where, peak in zip(numbers, fields, peaks, strict=True):
+            own, key = spectra[where.size], (gallery[number].height, gallery[number].width)
             if key not in common:
-                common[key] = shared(own, where)
-            peak.add(correlation(own, where, common[key], least_overlap=sweep.least_overlap), angle)
-    return list(zip(images, peaks, strict=True))
+                common[key] = shared(own, where, sweep.least_overlap)
+            under = gallery.covered(number, angle, own, where, common[key])
+            peak.add(correlation(own, where, common[key], under), angle)
+    return peaks
 
 
 def _chosen(query: Pyramid, image: Pyramid, peaks: "_Peaks", shrink: int, sweep: Sweep) -> Placement:
@@ -215,8 +220,8 @@ class _Peaks:
 
     def add(self, scores: Plane, angle: float) -> None:
         better = scores > self._score
-        self._score[better] = scores[better]
-        self._angle[better] = angle
+        np.copyto(self._score, scores, where=better)
+        np.copyto(self._angle, np.float32(angle), where=better)
 
     @property
     def highest(self) -> _Spot:
@@ -285,7 +290,8 @@ def _best_near(
     best: _Spot | None = None
     for template in templates:
         spectra = template.spectra(where.size)
-        scores = correlation(spectra, where, shared(spectra, where), least_overlap=least_overlap)
+        common = shared(spectra, where, least_overlap)
+        scores = correlation(spectra, where, common, covered(spectra, where, common))
         row, column = divmod(int(scores.argmax()), scores.shape[1])
         if best is None or scores[row, column] > best.score:
             best = _Spot(float(scores[row, column]), float(places[0] + column), float(places[1] + row), template.angle)

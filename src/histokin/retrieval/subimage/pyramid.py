@@ -19,7 +19,8 @@ class Pyramid:
         self._image = np.asarray(image, np.float32)
         self._levels: dict[int, tuple[Float32[np.ndarray, "_ _ _"], Bool[np.ndarray, "_ _"]]] = {}
         self._usual: dict[int, Usual] = {}
-        self.height, self.width = self._image.shape[:2]
+        self.shape: tuple[int, ...] = self._image.shape
+        self.height, self.width = self.shape[:2]
 
     def field(self, shrink: int, reach: int, places: tuple[int, int, int, int] | None = None) -> Field:
         """Spectra of a level, see :func:`~histokin.retrieval.subimage.masked_correlation.field`."""
