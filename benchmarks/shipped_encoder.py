@@ -3,7 +3,8 @@
     python -m benchmarks.shipped_encoder [--data DIR] [BASE] [NAME or FOLDER ...]
 
 The first is what the others are compared with (default: efficientnet-lite0-b14, then the default encoder). NAME is a
-registered encoder, FOLDER one with an ``encoder.json``. Printed as Markdown:
+registered encoder, FOLDER one with an ``encoder.json``; either may be followed by ``+NORMALIZER``, whose stain is
+fitted once per source, labels unseen. Printed as Markdown:
 
 1. precision at 1 and 5 for all six directions between ``crc5`` H/AC, LC25000 colon and NCT NORM/TUM; a color histogram
    and chance stand beside them;
@@ -14,7 +15,7 @@ registered encoder, FOLDER one with an ``encoder.json``. Printed as Markdown:
    ``crc5``; hits of the query's own group do not count;
 4. images per CPU-second.
 
-Groups: ``benchmarks/groups``, made by ``crc5_groups.py`` and ``shipped_groups.py``. No stain normalization.
+Groups: ``benchmarks/groups``, made by ``crc5_groups.py`` and ``shipped_groups.py``.
 """
 
 import argparse
@@ -31,6 +32,8 @@ from histokin.encoders.base import Encoder
 from histokin.encoders.registry import DEFAULT_ENCODER, ENCODERS, encoder
 from histokin.metrics.ranking import paired_interval, precision_at_k
 from histokin.metrics.resampling import DRAWS, Interval, clusters, resamples
+from histokin.retrieval.recipe import Recipe
+from histokin.stain.registry import NORMALIZERS
 
 BASE, HISTOGRAM = "efficientnet-lite0-b14", "color-histogram"
 GROUPS = Path(__file__).parent / "groups"
@@ -69,10 +72,22 @@ def apart(data: Path, folder: str, table: str, half: str | None) -> Tiles:
     return Tiles([data / folder / name for name in rows], labels, np.array([row["group"] for row in rows.values()]))
 
 
-def vectors(model: Encoder, tiles: Tiles) -> np.ndarray:
+@dataclass(frozen=True)
+class Way:
+    """An encoder on images in their own colors, or normalized."""
+
+    encoder: Encoder
+    normalizer: str = "none"
+
+
+def vectors(way: Way, tiles: Tiles) -> np.ndarray:
     """One row per tile, at unit length where the encoder's metric is the cosine."""
+    model = way.encoder
+    appearance = Recipe(encoder=HISTOGRAM, normalizer=way.normalizer).prepare().appearance
+    mapped = appearance.fit([read(path) for path in tiles.paths[:: max(1, len(tiles.paths) // BLOCK)]])
     blocks = [tiles.paths[start : start + BLOCK] for start in range(0, len(tiles.paths), BLOCK)]
-    rows = np.concatenate([model.encode([read(path) for path in block]) for block in blocks]).astype(np.float64)
+    made = [model.encode([mapped(read(path)) for path in block]) for block in blocks]
+    rows = np.concatenate(made).astype(np.float64)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-12) if model.spec.metric == "cosine" else rows
 
 
@@ -137,7 +152,7 @@ def judged(
         print(f"| `{name}` | " + " | ".join(cells) + " |")
 
 
-def nothing_lost(models: dict[str, Encoder], base: str, data: Path, draws: int) -> None:
+def nothing_lost(models: dict[str, Way], base: str, data: Path, draws: int) -> None:
     """Print the table of the sets within one laboratory."""
     sets = {
         "lung, half B": apart(data, "lc25000-lung-224", "lc25000-lung.csv", "B"),
@@ -158,12 +173,13 @@ def nothing_lost(models: dict[str, Encoder], base: str, data: Path, draws: int) 
         print(f"| `{name}` | " + " | ".join(cells) + " |")
 
 
-def costs(models: dict[str, Encoder]) -> None:
-    """Print images of 224 px per CPU-second, one thread, decoding left out; and what a vector holds."""
+def costs(models: dict[str, Way]) -> None:
+    """Print images of 224 px per CPU-second, one thread, decoding and normalizing left out; and what a vector holds."""
     draws = np.random.default_rng(0)
     batch = [draws.integers(0, 256, (224, 224, 3), dtype=np.uint8) for _ in range(BLOCK)]
     print("\n| | images per CPU-second | numbers per image |\n|---|---|---|")
-    for name, model in models.items():
+    for name, way in models.items():
+        model = way.encoder
         model.encode(batch[:4])
         start = time.process_time()
         model.encode(batch)
@@ -171,11 +187,15 @@ def costs(models: dict[str, Encoder]) -> None:
         print(f"| `{name}` | {rate:.0f} | {model.spec.dim} |")
 
 
-def build(name: str) -> Encoder:
-    """A registered encoder by its name, else the one in a folder; on one core."""
-    if name == HISTOGRAM:
-        return encoder(name)
-    return encoder(name, threads=1) if name in ENCODERS.names() else encoder("onnx", path=name, threads=1)
+def build(name: str) -> Way:
+    """A registered encoder by its name, else the one in a folder; on one core. ``+NORMALIZER`` may follow."""
+    head, plus, tail = name.rpartition("+")
+    encoder_name, normalizer = (head, tail) if plus and tail in NORMALIZERS.names() else (name, "none")
+    if encoder_name == HISTOGRAM:
+        return Way(encoder(HISTOGRAM), normalizer)
+    if encoder_name in ENCODERS.names():
+        return Way(encoder(encoder_name, threads=1), normalizer)
+    return Way(encoder("onnx", path=encoder_name, threads=1), normalizer)
 
 
 def main() -> None:

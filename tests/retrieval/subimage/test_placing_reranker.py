@@ -37,6 +37,15 @@ def test_the_picture_that_holds_the_query_comes_first_with_its_place(make_archiv
     assert stems[0][11:] == stems[1][11:]
 
 
+def test_in_a_small_archive_every_picture_is_looked_at(make_archive: Make, draw: Draw) -> None:
+    random = np.random.default_rng(6)
+    pictures = [random.integers(0, 60, (8, 8)) for _ in range(5)]
+    archive = make_archive(pictures)
+    answer = archive.search(draw(pictures[4][2:6, 3:7]), k=5, method="placing")
+    assert all(hit.place is not None for hit in answer.hits)
+    assert not any("ranked again" in warning for warning in answer.warnings)
+
+
 def test_rerankers_that_make_no_sense() -> None:
     with pytest.raises(UsageError):
         PlacingReranker(first=0)

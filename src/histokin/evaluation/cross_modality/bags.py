@@ -184,8 +184,10 @@ class Vocabularies:
 class BagMatcher(Matcher):
     """Local features, a vocabulary of all images of the repository, weights, cosine."""
 
-    def __init__(self, name: str, vocabularies: Vocabularies, weights: Weights | None = None) -> None:
-        self.name, self.vocabularies, self.weights = name, vocabularies, weights or Weights()
+    def __init__(
+        self, name: str, vocabularies: Vocabularies, weights: Weights | None = None, *, note: str = ""
+    ) -> None:
+        self.name, self.vocabularies, self.weights, self.note = name, vocabularies, weights or Weights(), note
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from histokin.evaluation.cross_modality.scoring import Answers, order_of, rank_o
 Pixels = UInt8[np.ndarray, "_ _ _"]
 TOP = 15
 
-VERSION = 1
+VERSION = 2
 """Of what a cell holds and how it is made; a higher one has all cells made anew."""
 
 
@@ -29,10 +29,12 @@ class Indexed(ABC):
 class Matcher(ABC):
     """A method that ranks images of one representation.
 
-    ``name`` tells it in tables, ``identity`` all that its scores depend on beside the images.
+    ``name`` tells it in tables, ``identity`` all that its scores depend on beside the images, ``note`` what has to be
+    said wherever its scores are shown.
     """
 
     name: str
+    note: str = ""
 
     @property
     @abstractmethod
@@ -72,7 +74,7 @@ def score_cell(
 
     ``transforms`` is how many of the subjects' are used; ``across`` leaves out queries within a modality.
 
-    Returns ``{"sets": {"R|Q|T": {"places", "numbers", "ranks", "first"}}, "items": n, "seconds": s per query}``
+    Returns ``{"sets": {"R|Q|T": {"places", "numbers", "ranks", "first"}}, "items": n, "seconds": s per query, "note"}``
     where R and Q are the numbers of the repository's and the query's modality and T is 1 for transformed queries.
     ``first`` holds the places of the first fifteen answers.
     """
@@ -96,7 +98,8 @@ def score_cell(
                     own["ranks"].append(rank_of(values, where[place]))
                     own["first"].append([fold.repository[i] for i in order_of(values)[:TOP].tolist()])
                     asked += 1
-    return {"sets": sets, "items": len(where), "seconds": (time.perf_counter() - began) / max(1, asked)}
+    seconds = (time.perf_counter() - began) / max(1, asked)
+    return {"sets": sets, "items": len(where), "seconds": seconds, "note": matcher.note}
 
 
 def set_key(answering: int, asking: int, moved: bool) -> str:

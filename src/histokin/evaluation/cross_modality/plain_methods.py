@@ -34,8 +34,8 @@ class VectorIndex(Indexed):
 class EncoderMatcher(Matcher):
     """One vector per image; ``encoders`` holds that for a repository of the first and of the second modality."""
 
-    def __init__(self, name: str, encoders: tuple[Encoder, Encoder]) -> None:
-        self.name, self._encoders = name, encoders
+    def __init__(self, name: str, encoders: tuple[Encoder, Encoder], *, note: str = "") -> None:
+        self.name, self._encoders, self.note = name, encoders, note
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -44,6 +44,12 @@ class Line(NamedTuple):
     first: int
 
 
+def titled(scored: Scored, way: Way) -> str:
+    """A method's name in a table, with what has to be said of it."""
+    note = scored.note(way.representation, way.feature)
+    return f"{way.title} ({note})" if note else way.title
+
+
 def short(modality: str) -> str:
     """A modality for narrow columns."""
     return SHORT.get(modality, modality)

@@ -21,6 +21,7 @@ from histokin.evaluation.reproduce.cross_modality_answers import (
     reranked,
     short,
     sides,
+    titled,
 )
 from histokin.evaluation.reproduce.cross_modality_networks import SEEDS, Models
 from histokin.evaluation.reproduce.cross_modality_plan import LOCATED, PLACED, locating, rebuilt, translations
@@ -137,7 +138,7 @@ def table_three(run: Run, scored: Scored) -> list[Table]:
                     theirs[place] if theirs else None,
                 ]
             if any(cell is not None for cell in cells[::2]):
-                rows.append((way.title, *cells))
+                rows.append((titled(scored, way), *cells))
         columns = ("method", *(c for name in RIVAL_COLUMNS for c in (name, "published")))
         note = "Ours: Acc@2 of the repository; published: Acc@10 of 134, with re-ranking of 30. In %."
         if rows:

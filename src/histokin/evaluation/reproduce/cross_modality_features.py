@@ -18,6 +18,8 @@ from histokin.evaluation.reproduce.cross_modality_plan import PLACED, Unit, fold
 from histokin.modality.registry import representation
 
 PUBLISHED_WORDS = 20_000
+RANDOM = "random weights"
+"""Said of networks whose published weights are not at hand."""
 PUBLISHED_IMAGE = 105 * 105 * 4
 """Dense SURF descriptors of an image of 834 x 834 px: 2.2 for each published word."""
 
@@ -96,14 +98,15 @@ class Features:
     def _words(self) -> int:
         return words_for(len(self._subjects.folds[0].repository), self._subjects.side)
 
-    def _bag(self, name: str, **options: Any) -> BagMatcher:
-        return BagMatcher(name, Vocabularies(local_features(name, **options), self._words, seed=self._unit.seed))
+    def _bag(self, name: str, note: str = "", **options: Any) -> BagMatcher:
+        vocabularies = Vocabularies(local_features(name, **options), self._words, seed=self._unit.seed)
+        return BagMatcher(name, vocabularies, note=note)
 
     def _resnet(self) -> BagMatcher:
         try:
             return self._bag("resnet152-channels")
         except EncoderError:
-            return self._bag("resnet152-channels", network="resnet50", weights="random")
+            return self._bag("resnet152-channels", f"ResNet50, {RANDOM}", network="resnet50", weights="random")
 
     def _krawtchouk(self) -> Matcher:
         from histokin.encoders.krawtchouk import KrawtchoukPoints
@@ -124,10 +127,11 @@ class Features:
     def _imtdf(self) -> Matcher:
         from histokin.encoders.imtdf import Imtdf
 
+        note = ""
         try:
             learner = Imtdf(threads=1)
         except EncoderError:
-            learner = Imtdf("random", threads=1)
+            learner, note = Imtdf("random", threads=1), RANDOM
         subjects = self._subjects
         fold = fold_of(subjects, self._unit.fold)
         learned = [place for place in fold.train if subjects.items[place].pair in _unasked(subjects, fold)]
@@ -138,7 +142,7 @@ class Features:
             fitted.standardized_by([three(subjects.image(place, modality)) for place in fold.repository])
             for modality in (0, 1)
         )
-        return EncoderMatcher("imtdf", (first, second))
+        return EncoderMatcher("imtdf", (first, second), note=note)
 
 
 def _unasked(subjects: Subjects, fold: Fold) -> set[int]:

@@ -2,7 +2,14 @@
 
 from histokin.evaluation.cross_modality.scoring import Answers, chance
 from histokin.evaluation.page.model import Note, Table
-from histokin.evaluation.reproduce.cross_modality_answers import FEATURES, PAPER, REPRESENTATIONS, Way, both_directions
+from histokin.evaluation.reproduce.cross_modality_answers import (
+    FEATURES,
+    PAPER,
+    REPRESENTATIONS,
+    Way,
+    both_directions,
+    titled,
+)
 from histokin.evaluation.reproduce.cross_modality_networks import AERIAL
 from histokin.evaluation.reproduce.cross_modality_published import (
     AERIAL_TOP_1,
@@ -40,7 +47,7 @@ def order_note(scored: Scored) -> Note | None:
         if found is None:
             continue
         ours[title] = float((found.ranks <= 2).mean())
-        told.append(_against_chance(title, found, nothing))
+        told.append(_against_chance(titled(scored, Way(title, representation, feature)), found, nothing))
     for title, representation in (("SURF on originals, no idf", "none"), ("CoMIR + SURF, no idf", "comir")):
         found = both_directions(scored, Way(title, representation, "surf-plain"), size)
         if found is not None:

@@ -37,6 +37,12 @@ class Scored:
         """One cell, None where it is not there."""
         return self.cells.get(cell_name(self.subjects.slug, fold, representation, seed, trained, feature, size))
 
+    def note(self, representation: str, feature: str) -> str:
+        """What has to be said of a method wherever its scores are shown, "" where nothing."""
+        folds = (ALL, *(fold.name for fold in self.subjects.folds))
+        cells = [self.cell(representation, feature, size, fold) for fold in folds for size in self.subjects.sizes]
+        return next((str(cell["note"]) for cell in cells if isinstance(cell, dict)), "")
+
     def folds(self, representation: str, feature: str, size: int, *, seed: int = 0, trained: bool = True) -> list[Any]:
         """The cells of all folds, or the one of the fold in which everything asks; none where one is missing."""
         own = self.cell(representation, feature, size, ALL, seed=seed, trained=trained)

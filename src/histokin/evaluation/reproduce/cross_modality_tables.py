@@ -14,6 +14,7 @@ from histokin.evaluation.reproduce.cross_modality_answers import (
     lines,
     short,
     sides,
+    titled,
     ways,
 )
 from histokin.evaluation.reproduce.cross_modality_data import core_lists
@@ -63,7 +64,7 @@ def figures_table(run: Run, scored: Scored, size: int, title: str) -> Table:
         for way in ways(subjects):
             found = asked(scored, way, size, 1 - asking, asking)
             if found is not None:
-                rows.append((direction(subjects, asking), way.title, len(found.ranks), *_figures(found)))
+                rows.append((direction(subjects, asking), titled(scored, way), len(found.ranks), *_figures(found)))
         nothing = chance(len(subjects.folds[0].repository))
         rows.append(
             (direction(subjects, asking), "chance", None, *(c for k in KS for c in _chance(nothing, k)), nothing["MRR"])
@@ -137,7 +138,8 @@ def _table_one_rows(scored: Scored, size: int, blocks: dict[tuple[str, str], Blo
                 printed = blocks.get((feature, kind), {}).get(line.repository)
                 pairs = zip(cells, printed or 4 * (None,), strict=True)
                 values = [c for cell, theirs in pairs for c in (headline(cell), theirs)]
-                rows.append((feature_title, title, line.repository, *values))
+                note = scored.note(line.representation, feature)
+                rows.append((feature_title + (f", {note}" if note else ""), title, line.repository, *values))
     return rows
 
 

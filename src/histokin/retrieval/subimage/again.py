@@ -26,13 +26,13 @@ class Again:
 
     @property
     def depth(self) -> int:
-        """How many hits are looked at again: fewer than half of what could answer."""
-        return min(self._made.depth, max(0, (self._images - 1) // 2))
+        """How many hits are looked at again, see :meth:`Reranker.most`."""
+        return min(self._made.depth, self._made.most(self._images))
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Says so where that is less than what was asked for."""
-        if self.depth == self._made.depth:
+        """Says so where that is less than what was asked for, though there are more hits."""
+        if self.depth == min(self._made.depth, self._images):
             return ()
         reason = f"the archive has {self._images} that could answer, and fewer than half are looked at"
         return (f"{self.depth} hits were ranked again, not {self._made.depth}: {reason}",)

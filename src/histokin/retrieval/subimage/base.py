@@ -112,6 +112,10 @@ class Reranker(ABC):
     def depth(self) -> int:
         """How many of the first hits it looks at."""
 
+    def most(self, images: int) -> int:
+        """How many it may look at where so many could answer: fewer than half, as the paper re-ranks."""
+        return max(0, (images - 1) // 2)
+
     @abstractmethod
     def rerank(self, query: Seen, hits: Sequence[Hit], context: Context) -> list[Hit]:
         """The hits in their new order; each may say by its ``place`` where in it the query was found.
