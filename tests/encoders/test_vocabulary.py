@@ -35,6 +35,14 @@ def test_more_passes_fit_better_than_one() -> None:
     assert misfit(10) < misfit(1)
 
 
+def test_who_watches_is_told_of_every_pass_and_gets_the_same_words() -> None:
+    descriptors = np.random.default_rng(2).normal(size=(400, 8)).astype(np.float32)
+    told: list[tuple[int, int]] = []
+    watched = learn_vocabulary(descriptors, 30, iterations=4, watch=lambda done, planned: told.append((done, planned)))
+    assert told == [(done, 4) for done in range(5)]
+    np.testing.assert_array_equal(watched, learn_vocabulary(descriptors, 30, iterations=4))
+
+
 def test_a_vocabulary_is_not_larger_than_its_descriptors() -> None:
     points = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
     np.testing.assert_array_equal(learn_vocabulary(points, 20_000), points)

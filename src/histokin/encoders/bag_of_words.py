@@ -14,7 +14,7 @@ from jaxtyping import Float32, Int32
 from histokin.encoders.bag_file import BagManifest, read_bag, write_bag
 from histokin.encoders.base import Encoder, EncoderSpec, FittableEncoder, LocalFeatures
 from histokin.encoders.local import local_features
-from histokin.encoders.vocabulary import ITERATIONS, PER_WORD, learn_vocabulary, nearest_words, require_faiss
+from histokin.encoders.vocabulary import ITERATIONS, PER_WORD, Passes, learn_vocabulary, nearest_words, require_faiss
 from histokin.errors import EncoderError, UsageError
 from histokin.types import Images, Vectors
 
@@ -161,7 +161,7 @@ class BagOfWords(FittableEncoder):
     words : size of the vocabulary; fewer where there are fewer descriptors.
     strongest : share of the pooled descriptors, those of greatest strength, that is learned from, above 0 to 1.
     seed : same seed, same words.
-    iterations, per_word : as :func:`~histokin.encoders.vocabulary.learn_vocabulary` takes them.
+    iterations, per_word, watch : as :func:`~histokin.encoders.vocabulary.learn_vocabulary` takes them.
     """
 
     def __init__(
@@ -173,6 +173,7 @@ class BagOfWords(FittableEncoder):
         *,
         iterations: int = ITERATIONS,
         per_word: int = PER_WORD,
+        watch: Passes | None = None,
     ) -> None:
         if words < 1 or not 0 < strongest <= 1:
             raise UsageError(
@@ -180,7 +181,7 @@ class BagOfWords(FittableEncoder):
                 remedy="Give at least 1 word and a share above 0, up to 1",
             )
         self._features, self._words, self._strongest, self._seed = features, words, strongest, seed
-        self._iterations, self._per_word = iterations, per_word
+        self._iterations, self._per_word, self._watch = iterations, per_word, watch
 
     def fit(self, images: Images, groups: list[str] | None = None) -> BagEncoder:
         """Learn the words of ``images``, ``uint8`` "h w 1" or "h w 3"; ``groups`` are not used.
@@ -200,7 +201,7 @@ class BagOfWords(FittableEncoder):
             pool.add(points.descriptors, points.strength)
             sides.append(max(image.shape[:2]))
         used = pool.strongest(self._strongest)
-        vocabulary = learn_vocabulary(used, self._words, self._seed, self._iterations, self._per_word)
+        vocabulary = learn_vocabulary(used, self._words, self._seed, self._iterations, self._per_word, self._watch)
         learned = {
             "images": len(sides),
             "descriptors": pool.seen,

@@ -3,12 +3,16 @@
 Source: Sivic and Zisserman, "Video Google: a text retrieval approach to object matching in videos", ICCV 2003.
 """
 
+from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
 from jaxtyping import Float32, Int32
 
 from histokin.errors import EncoderError, UsageError
+
+Passes = Callable[[int, int], None]
+"""Told how many passes are done, of how many."""
 
 PER_WORD = 40
 ITERATIONS = 10
@@ -22,6 +26,7 @@ def learn_vocabulary(
     seed: int = 0,
     iterations: int = ITERATIONS,
     per_word: int = PER_WORD,
+    watch: Passes | None = None,
 ) -> Float32[np.ndarray, "k d"]:
     """Centers of k-means (Lloyd, from ``words`` descriptors drawn at random), at most as many as descriptors.
 
@@ -31,6 +36,7 @@ def learn_vocabulary(
     seed : the same seed gives the same centers on the same computer.
     iterations : passes over the descriptors.
     per_word : of more than ``per_word * words`` descriptors, so many are drawn at random and used.
+    watch : told before each pass how many are done of how many, and once more at the end.
 
     Raises
     ------
@@ -51,17 +57,24 @@ def learn_vocabulary(
     used = _drawn(descriptors, per_word * count, seed)
     if count == len(used):
         return used.copy()
+    # Pass by pass for whoever watches: the same centers, a little later.
+    steps = iterations if watch else 1
     learner = faiss.Kmeans(
         used.shape[1],
         count,
-        niter=iterations,
+        niter=iterations // steps,
         seed=seed,
         min_points_per_centroid=1,
         max_points_per_centroid=len(used),
     )
-    learner.train(np.ascontiguousarray(used))
-    centers: Float32[np.ndarray, "k d"] = np.array(learner.centroids, np.float32)
-    return centers
+    told, centers = watch or _unwatched, None
+    for done in range(steps):
+        told(done, steps)
+        learner.train(np.ascontiguousarray(used), init_centroids=centers)
+        centers = np.array(learner.centroids, np.float32)
+    told(steps, steps)
+    found: Float32[np.ndarray, "k d"] = np.asarray(centers)
+    return found
 
 
 def nearest_words(descriptors: Float32[np.ndarray, "n d"], words: Float32[np.ndarray, "k d"]) -> Int32[np.ndarray, "n"]:
@@ -91,6 +104,10 @@ def require_faiss() -> ModuleType:
         ) from None
     module: ModuleType = faiss
     return module
+
+
+def _unwatched(done: int, planned: int) -> None:
+    """Nobody is told."""
 
 
 def _drawn(descriptors: Float32[np.ndarray, "n d"], most: int, seed: int) -> Float32[np.ndarray, "m d"]:

@@ -9,7 +9,7 @@ import inspect
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -46,8 +46,10 @@ def needs_learning(recipe: Recipe) -> bool:
     return recipe.encoder in FITTABLE.names() and "path" not in recipe.encoder_options
 
 
-def fittable(name: str, options: Mapping[str, Any]) -> FittableEncoder:
+def fittable(name: str, options: Mapping[str, Any], watch: Callable[[int, int], None] | None = None) -> FittableEncoder:
     """The encoder that learns. ``features`` is a name of local features; the others go to its constructor.
+
+    ``watch`` is told how many passes of learning are done, of how many.
 
     Raises
     ------
@@ -57,12 +59,12 @@ def fittable(name: str, options: Mapping[str, Any]) -> FittableEncoder:
     from histokin.encoders.local import local_features
 
     make = FITTABLE.load(name)
-    parameters = inspect.signature(make).parameters
-    if surplus := sorted(set(options) - set(parameters)):
-        choices = ", ".join(parameters)
+    parameters = set(inspect.signature(make).parameters) - {"watch"}
+    if surplus := sorted(set(options) - parameters):
+        choices = ", ".join(sorted(parameters))
         raise UsageError(f"'{name}' has no option {', '.join(surplus)}", remedy=f"Options: path, or {choices}")
     given = {"features": "surf", **options}
-    made: FittableEncoder = make(**{**given, "features": local_features(given["features"])})
+    made: FittableEncoder = make(**{**given, "features": local_features(given["features"]), "watch": watch})
     return made
 
 
@@ -81,8 +83,8 @@ def learn(path: Path, recipe: Recipe, paths: Sequence[Path], describer: Describe
     require_room(path)
     stand_in = replace(recipe, encoder="color-histogram", encoder_options={}).prepare()
     prepared = replace(stand_in, encoder=_Unlearned(recipe.encoder))
-    learner = fittable(recipe.encoder, recipe.encoder_options)
     pictures = _Pictures(prepared, _folders(paths), describer, progress)
+    learner = fittable(recipe.encoder, recipe.encoder_options, pictures.learning)
     key = _key(recipe, prepared, pictures.paths)
     folder = path / LEARNED
     try:
@@ -181,6 +183,13 @@ class _Pictures(Sequence[UInt8[np.ndarray, "_ _ _"]]):
             )
         self._progress.start(len(self.paths))
         self._progress.begin("vocabulary", len(self.paths))
+
+    def learning(self, done: int, planned: int) -> None:
+        """All are described; so many passes of learning are done."""
+        if done:
+            self._progress.advance(1)
+        else:
+            self._progress.begin("words", planned)
 
     def done(self) -> None:
         """Tell whoever watches."""

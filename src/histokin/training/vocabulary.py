@@ -24,6 +24,7 @@ def train_vocabulary(
     representation: Representation | None = None,
     modality: str | None = None,
     watch: Callable[[int, int], None] | None = None,
+    passes: Callable[[int, int], None] | None = None,
 ) -> BagEncoder:
     """A bag of words, saved in ``out``; the encoder ``bag-of-words`` reads it from there.
 
@@ -35,6 +36,7 @@ def train_vocabulary(
     representation, modality : with them, the images of this modality are mapped before they are described; the
         images of an archive then have to be mapped into the same space.
     watch : told, before each image is described, how many are done of how many.
+    passes : told the same of the passes over the descriptors.
 
     Raises
     ------
@@ -51,7 +53,7 @@ def train_vocabulary(
         )
     mapped = representation.map(modality) if representation is not None and modality is not None else None
     began = time.monotonic()
-    bag = BagOfWords(features, words, strongest, seed).fit(_Mapped(images, mapped, watch))
+    bag = BagOfWords(features, words, strongest, seed, watch=passes).fit(_Mapped(images, mapped, watch))
     facts: dict[str, Any] = {
         **bag.learned,
         "of": images.name,

@@ -76,7 +76,8 @@ def vocabulary(
         seed=seed,
         representation=space,
         modality=modality,
-        watch=_Log(),
+        watch=_Log("described {} of {} images"),
+        passes=_Log("learning the words: pass {} of {} is done"),
     )
     failed = [{"path": one.path, "reason": one.reason, "remedy": one.remedy} for one in found.failed]
     if as_json:
@@ -98,10 +99,10 @@ def vocabulary(
 class _Log:
     """A line on stderr every ten seconds."""
 
-    def __init__(self) -> None:
-        self._last = time.monotonic()
+    def __init__(self, says: str) -> None:
+        self._says, self._last = says, time.monotonic()
 
     def __call__(self, done: int, planned: int) -> None:
         if time.monotonic() - self._last >= LOG_EVERY_S:
             self._last = time.monotonic()
-            click.echo(f"described {done} of {planned} images", err=True)
+            click.echo(self._says.format(done, planned), err=True)
