@@ -12,7 +12,6 @@ from histokin.evaluation.reproduce.cross_modality_comparisons import (
     absences,
     costs_table,
     improved_table,
-    located_table,
     seeds_table,
     table_three,
     table_two,
@@ -29,6 +28,7 @@ from histokin.evaluation.reproduce.cross_modality_figures import (
 )
 from histokin.evaluation.reproduce.cross_modality_networks import Models, train_models
 from histokin.evaluation.reproduce.cross_modality_notes import aerial_note, order_note, published_table
+from histokin.evaluation.reproduce.cross_modality_places import located_table, margins_table
 from histokin.evaluation.reproduce.cross_modality_plan import FEW, methods_of, units
 from histokin.evaluation.reproduce.cross_modality_run import score_units
 from histokin.evaluation.reproduce.cross_modality_tables import data_table, figures_table, table_one
@@ -119,7 +119,7 @@ def _set_parts(run: Run, subjects: Subjects, models: Models) -> list[Part]:
     )
     if whole:
         parts += [figure_four_a(subjects, models), equivariance_table(run, subjects, models)]
-        parts += _present(figure_four_b(subjects, models), located_table(run, scored))
+        parts += _present(figure_four_b(subjects, models), located_table(run, scored), margins_table(run, scored))
     return [*parts, *_present(aerial_note(scored)), costs_table(run, scored), *_present(absences(scored, models))]
 
 

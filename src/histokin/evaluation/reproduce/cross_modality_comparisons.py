@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from histokin.evaluation.cross_modality.locating import WITHIN_DEGREES, WITHIN_PX, Located, figures
-from histokin.evaluation.cross_modality.mosaics import read
 from histokin.evaluation.cross_modality.reranking import depths
 from histokin.evaluation.cross_modality.scoring import Answers, difference, scores, spread
 from histokin.evaluation.cross_modality.subjects import Subjects
@@ -24,10 +22,10 @@ from histokin.evaluation.reproduce.cross_modality_answers import (
     titled,
 )
 from histokin.evaluation.reproduce.cross_modality_networks import SEEDS, Models
-from histokin.evaluation.reproduce.cross_modality_plan import LOCATED, PLACED, locating, rebuilt, translations
+from histokin.evaluation.reproduce.cross_modality_plan import PLACED, rebuilt, translations
 from histokin.evaluation.reproduce.cross_modality_published import RERANKED, RIVAL_COLUMNS, RIVALS
 from histokin.evaluation.reproduce.cross_modality_run import Scored
-from histokin.evaluation.reproduce.cross_modality_tables import between, percent
+from histokin.evaluation.reproduce.cross_modality_tables import percent
 from histokin.evaluation.reproduce.run import Run
 from histokin.metrics.resampling import Interval
 
@@ -269,45 +267,6 @@ def _takes(subjects: Subjects, scored: Scored, size: int) -> list[tuple[str, Cal
 def signed(interval: Interval) -> str:
     """A difference in points with its bounds."""
     return f"{100 * interval.value:+.1f} ({100 * interval.low:+.1f} to {100 * interval.high:+.1f})"
-
-
-def located_table(run: Run, scored: Scored) -> Table | None:
-    """Where in a mosaic of the first modality a turned patch of the second was taken."""
-    subjects = scored.subjects
-    methods = [
-        Way(f"{title}{'' if trained else ', untrained'} + placing", representation, LOCATED, trained)
-        for title, representation in (("CoMIR", "comir"), ("PlaceNet", "placenet"))
-        for trained in (True, False)
-    ]
-    rows: list[tuple[object, ...]] = []
-    for side in locating(subjects):
-        random: list[Located] = []
-        for way in methods:
-            cells = scored.folds(way.representation, LOCATED, side, trained=way.trained)
-            if cells:
-                rows.append((side, way.title, *_located_row(read(cells))))
-                random = read(cells, "random")
-        if random:
-            rows.append((side, "random place and turn", *_located_row(random)))
-    if not rows:
-        return None
-    bf, shg = (short(name) for name in subjects.modalities)
-    columns = (
-        *("patch, px", "method", "queries", "right", "95 %", "median error, px", "median error, degrees"),
-        *("of the right: px", "degrees"),
-    )
-    note = (
-        f"Patches of {shg}, turned by any angle, from cores that the fold's network has not seen, in a mosaic in which "
-        f"every core's {bf} image stands once. Right: within {WITHIN_PX:.0f} px and {WITHIN_DEGREES:.0f} degrees. The "
-        "folds share the queries; intervals draw whole cores."
-    )
-    return Table(f"Place and turn in a mosaic of {subjects.name}", columns, tuple(rows), note, run.command)
-
-
-def _located_row(answers: Sequence[Located]) -> tuple[object, ...]:
-    found = figures(answers)
-    errors = (found.distance, found.turn, found.distance_right, found.turn_right)
-    return (len(answers), percent(found.right.value), between(found.right), *(round(error, 1) for error in errors))
 
 
 def costs_table(run: Run, scored: Scored) -> Table:
