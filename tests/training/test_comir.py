@@ -17,8 +17,8 @@ from histokin.modality.registry import representation
 from histokin.nets.comir_shape import DenseUnetShape
 from histokin.training.comir import PROFILES, ComirProfile, comir_profile, train_comir
 from histokin.training.comir_loss import activation_penalty, contrastive_loss, similarities, turned
-from histokin.training.comir_run import joint_scale
 from histokin.training.comir_task import ComirTask
+from histokin.training.common_space import joint_scale
 from histokin.training.pair_views import PairViews, Views
 from histokin.training.pairs import PairSet, pairs_from_arrays, read_pairs
 

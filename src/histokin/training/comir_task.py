@@ -12,13 +12,12 @@ import torch
 from histokin.nets.comir import DenseUnet
 from histokin.training.comir import ComirProfile
 from histokin.training.comir_loss import activation_penalty, contrastive_loss, turned
+from histokin.training.common_space import SIDES
 from histokin.training.loop import Task
 from histokin.training.schedules import cosine
 
 CLIP = 1.0
 """Largest norm of the gradient of either network."""
-
-SIDES = ("one", "other")
 
 Batches = Callable[[int], tuple[np.ndarray, np.ndarray]]
 """From the number of the step to aligned squares of either modality, float32 "n c s s"."""

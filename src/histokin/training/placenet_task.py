@@ -8,6 +8,7 @@ import torch
 
 from histokin.nets.placenet import PlaceNet
 from histokin.training.comir_loss import turned
+from histokin.training.common_space import SIDES
 from histokin.training.loop import Task
 from histokin.training.placenet import PlaceProfile
 from histokin.training.placenet_loss import placing_loss
@@ -16,7 +17,6 @@ from histokin.training.schedules import cosine
 CLIP = 1.0
 """Largest norm of the gradient of either network."""
 
-SIDES = ("one", "other")
 WARM = 30
 """Steps in which the learning rate rises to its full height."""
 
