@@ -24,6 +24,7 @@ from histokin.evaluation.reproduce.colorectal_data import (
     Tiles,
     crc5_tiles,
     divided,
+    folded,
     foreign_tiles,
     given_tiles,
     randomly_divided,
@@ -205,6 +206,18 @@ def test_no_group_of_crc5_is_on_two_sides(shared_data: Path, tmp_path: Path) -> 
     assert set(at_random.part("train").units) & set(at_random.part("test").units)
     assert redivided(tiles, 0).images.splits == tiles.images.splits
     assert tiles.digest != at_random.digest
+
+
+def test_folds_test_every_group_once(shared_data: Path, tmp_path: Path) -> None:
+    tiles = crc5_tiles(Run(tmp_path, shared=shared_data))
+    assert tiles is not None
+    found = folded(tiles, 5)
+    assert sorted(place for _, places in found for place in places) == list(range(2000))
+    for own, places in found:
+        assert [own.images.names[place] for place in places] == list(own.part("test").images.names)
+        sides = [set(own.part(part).units) for part in PARTS]
+        assert sum(map(len, sides)) == len(set.union(*sides)) == 100
+        assert all(own.part(part).is_class(label).any() for part in PARTS for label in own.classes)
 
 
 def test_other_laboratories_have_the_same_two_classes(shared_data: Path, tmp_path: Path) -> None:

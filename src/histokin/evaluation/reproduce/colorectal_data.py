@@ -145,6 +145,29 @@ def redivided(tiles: Tiles, seed: int) -> Tiles:
     return replace(tiles, slug=f"{tiles.slug}-seed-{seed}", images=images)
 
 
+def folded(tiles: Tiles, count: int) -> list[tuple[Tiles, list[int]]]:
+    """Cross-validation: every group in the test part once; with each fold the places of its test tiles.
+
+    Groups of what is left are the validation part. Raises :class:`UsageError` without scikit-learn.
+    """
+    try:
+        from sklearn.model_selection import StratifiedGroupKFold
+    except ImportError:
+        raise UsageError(
+            "dividing groups into folds needs scikit-learn, which is not installed here",
+            remedy="pip install 'histokin[khan]'",
+        ) from None
+
+    folds = StratifiedGroupKFold(count, shuffle=True, random_state=SPLIT_SEED)
+    found = []
+    for number, (_, test) in enumerate(folds.split(np.zeros(len(tiles)), tiles.truth, tiles.unit_names), 1):
+        asked = set(test.tolist())
+        splits = tuple("test" if place in asked else "train" for place in range(len(tiles)))
+        images = _held_out(replace(tiles.images, splits=splits), tiles.labels)
+        found.append((replace(tiles, slug=f"{tiles.slug}-fold-{number}", images=images), sorted(asked)))
+    return found
+
+
 def gland_tiles(run: Run) -> Tiles:
     """Synthetic glands in the paper's five classes, eight invented slides each; written to ``out/synthetic``."""
     each, slides, px = (3, 3, 96) if run.quick else (80, 8, 128)

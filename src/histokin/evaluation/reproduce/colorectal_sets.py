@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from histokin.errors import HistokinError
 from histokin.evaluation.page.model import Figure, Note, Table
-from histokin.evaluation.reproduce.colorectal_answers import answers_of, histogram_answers
-from histokin.evaluation.reproduce.colorectal_data import Tiles, randomly_divided, redivided
+from histokin.evaluation.reproduce.colorectal_answers import Answers, answers_of, histogram_answers
+from histokin.evaluation.reproduce.colorectal_data import Tiles, folded, randomly_divided
 from histokin.evaluation.reproduce.colorectal_figures import (
     figure_eight,
     figure_nine,
@@ -15,7 +17,7 @@ from histokin.evaluation.reproduce.colorectal_figures import (
     reliability_figure,
 )
 from histokin.evaluation.reproduce.colorectal_networks import NETWORKS, Job, Model, Models
-from histokin.evaluation.reproduce.colorectal_tables import Row, random_table, seeds_table, table_four, table_three
+from histokin.evaluation.reproduce.colorectal_tables import Row, folds_table, random_table, table_four, table_three
 from histokin.evaluation.reproduce.run import Run
 
 Part = Table | Figure | Note
@@ -27,7 +29,7 @@ EPOCHS = {"small": 6, "resnet50": 3, "densenet121": 3, "inception_v3": 3}
 FEW, MORE = 500, 2
 """Sets of fewer training tiles have more epochs."""
 
-SEEDS = (1, 2)
+FOLDS = 5
 BASELINE = "color histogram, logistic regression"
 BEGINS = "-"
 
@@ -65,17 +67,15 @@ def set_parts(run: Run, tiles: Tiles, models: Models) -> list[Part]:
 
 
 def division_jobs(run: Run, tiles: Tiles) -> list[Job]:
-    """The small network on other divisions of the same tiles: at random, and by group with other seeds."""
+    """The small network on other divisions of the same tiles: at random, and in folds by group."""
     jobs = [Job(f"{tiles.slug}/small-none-at-random", randomly_divided(tiles), epochs=EPOCHS["small"])]
     if run.quick:
         return jobs
-    return jobs + [
-        Job(f"{tiles.slug}/small-none-seed-{seed}", redivided(tiles, seed), epochs=EPOCHS["small"]) for seed in SEEDS
-    ]
+    return jobs + [_fold_job(tiles, fold) for fold, _ in _folds(run, tiles)]
 
 
 def divided_parts(run: Run, tiles: Tiles, models: Models) -> list[Part]:
-    """How far the division decides: at random, and by group with other seeds."""
+    """How far the division decides: at random, and every group tested once, in folds."""
     main = models.get(f"{tiles.slug}/small-none")
     jobs = division_jobs(run, tiles)
     others = [model for job in jobs if (model := models.get(job.name)) is not None]
@@ -83,13 +83,38 @@ def divided_parts(run: Run, tiles: Tiles, models: Models) -> list[Part]:
         return []
     try:
         pairs = [_pair(run, model) for model in (main, *others)]
+        parts: list[Part] = [random_table(run, pairs[0], pairs[1])]
+        if len(pairs) > 2:
+            places = [own for _, own in _folds(run, tiles)]
+            rows = [(*pair, _normalized(run, job.tiles)) for pair, job in zip(pairs[2:], jobs[1:], strict=True)]
+            whole = tuple(_together(tiles, places, [row[side] for row in rows]) for side in range(3))
+            titles = [*(f"fold {number}" for number in range(1, len(rows) + 1)), "all folds"]
+            parts.append(folds_table(run, dict(zip(titles, [*rows, whole], strict=True)), NORMALIZER))
     except HistokinError as error:
         return [Note("Other divisions", f"Left out: {error}")]
-    parts: list[Part] = [random_table(run, pairs[0], pairs[1])]
-    if len(pairs) > 2:
-        chosen = [pairs[0], *pairs[2:]]
-        parts.append(seeds_table(run, [(seed, *own) for seed, own in zip((0, *SEEDS), chosen, strict=True)]))
     return parts
+
+
+def _folds(run: Run, tiles: Tiles) -> list[tuple[Tiles, list[int]]]:
+    try:
+        return folded(tiles, FOLDS)
+    except HistokinError as error:
+        run.say(f"{tiles.name}: no folds: {error}")
+        return []
+
+
+def _fold_job(tiles: Tiles, fold: Tiles) -> Job:
+    name = f"{tiles.slug}/small-none-{fold.slug.removeprefix(tiles.slug + '-')}"
+    return Job(name, fold, epochs=EPOCHS["small"])
+
+
+def _together(tiles: Tiles, places: Sequence[Sequence[int]], rows: Sequence[Row]) -> Row:
+    """The answers of all folds as one, every tile asked once; temperatures differ, so only predictions count."""
+    logits = np.zeros((len(tiles), len(tiles.classes)))
+    for own, row in zip(places, rows, strict=True):
+        logits[own] = row.answers.logits
+    first = rows[0]
+    return Row.of(first.title, first.method, first.start, first.steps, Answers(tiles, logits, 1.0))
 
 
 def _pair(run: Run, model: Model) -> tuple[Row, Row]:
@@ -98,6 +123,12 @@ def _pair(run: Run, model: Model) -> tuple[Row, Row]:
     test = tiles.part("test")
     found = histogram_answers(run, tiles, [test], "none")[0]
     return _row(run, model, test), Row.of(BASELINE, "none", BEGINS, BEGINS, found)
+
+
+def _normalized(run: Run, tiles: Tiles) -> Row:
+    """The histogram after normalization."""
+    found = histogram_answers(run, tiles, [tiles.part("test")], NORMALIZER)[0]
+    return Row.of(BASELINE, NORMALIZER, BEGINS, BEGINS, found)
 
 
 def _row(run: Run, model: Model, test: Tiles) -> Row:
