@@ -90,6 +90,12 @@ class Answer:
         """Lead of the first label over the second, 0 to 1."""
         return vote_margin(self.votes)
 
+    @property
+    def best_places(self) -> tuple[float, float] | None:
+        """Scores of the best place and of the best in another image, where both were looked for places."""
+        scores = [hit.place.score for hit in self.hits[:2] if hit.place is not None]
+        return (scores[0], scores[1]) if len(scores) == 2 else None
+
     def to_dict(self) -> dict[str, Any]:
         """The documented JSON form; coordinates are level-0 pixels, null for whole slides."""
         return {

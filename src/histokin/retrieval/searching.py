@@ -77,7 +77,7 @@ class Searcher:
             recipe=self.prepared.describe(),
             hits=tuple(hits),
             matches=tuple(matches),
-            alike=self._alike(nearest),
+            alike=self._alike(nearest, judged=self._judged(asked, options)),
             warnings=asked.warnings + notes + _not_known(asked, rules),
             seconds=time.monotonic() - began,
             vectors=None if isinstance(asked.vectors, Counts) else asked.vectors,
@@ -183,11 +183,16 @@ class Searcher:
                 break
         return matches
 
-    def _alike(self, nearest: Float64[np.ndarray, "m"]) -> Alike:
-        """The median over the query's patches, held against the archive's own distances."""
+    def _alike(self, nearest: Float64[np.ndarray, "m"], *, judged: bool) -> Alike:
+        """The median over the query's patches, held against the archive's own distances where it may be judged."""
         if not len(nearest):
             return Alike(None, None, None)
-        return Alike.of(float(np.median(nearest)), self._own_distances)
+        return Alike.of(float(np.median(nearest)), self._own_distances if judged else np.empty(0))
+
+    def _judged(self, asked: Asked, options: Options) -> bool:
+        """Whether the archive's own distances are a measure: not for another microscope, nor for parts of images."""
+        same = asked.seen is None or asked.seen.modality == self.prepared.modality
+        return same and options.method is None and not options.rerank
 
 
 def _refuse_again(options: Options) -> None:

@@ -44,6 +44,12 @@ def test_in_a_small_archive_every_picture_is_looked_at(make_archive: Make, draw:
     answer = archive.search(draw(pictures[4][2:6, 3:7]), k=5, method="placing")
     assert all(hit.place is not None for hit in answer.hits)
     assert not any("ranked again" in warning for warning in answer.warnings)
+    # The first place stands out, and the archive's own distances are no measure for a part.
+    assert answer.best_places is not None
+    assert answer.best_places[0] > 0.99
+    assert answer.best_places[1] < 0.9
+    assert answer.alike.value is not None
+    assert answer.alike.threshold is None
 
 
 def test_rerankers_that_make_no_sense() -> None:

@@ -182,6 +182,9 @@ def print_answer(answer: dict[str, Any]) -> None:
             f"NOTHING LIKE THIS in the archive: nearest neighbor at {alike['value']:.4f}, the archive's own lie "
             f"within {alike['threshold']:.4f} (percentile {alike['percentile']:.1f})"
         )
+    places = [hit["place"]["score"] for hit in answer["hits"][:2] if hit["place"] is not None]
+    if len(places) == 2:
+        click.echo(f"best place {places[0]:.3f}, best in another image {places[1]:.3f}")
     click.echo(f"{answer['kind']} query answered in {answer['seconds']:.2f} s; for research use only")
 
 
