@@ -63,7 +63,7 @@ def reproduce_cross_modality(run: Run) -> Path:
     began = time.monotonic()
     sets = subject_sets(run)
     trained = _train(run, sets)
-    parts: list[Part] = [data_table(run, sets), training_table(run, trained, sets)]
+    parts: list[Part] = [data_table(run, sets), training_table(run, trained)]
     for subjects in sets:
         parts += _set_parts(run, subjects, trained[_models_of(subjects)])
         run.say(f"{subjects.name} is done, {(time.monotonic() - began) / 60:.1f} min so far")

@@ -32,15 +32,15 @@ from histokin.metrics.resampling import Interval
 KS = (1, 2, 5, 10, 15)
 
 
-def training_table(run: Run, trained: Mapping[str, Models], sets: Sequence[Subjects]) -> Table:
-    """Every training: steps done / published, time, where."""
+def training_table(run: Run, trained: Mapping[str, Models]) -> Table:
+    """Every training, by set: steps done / published, time, where."""
     rows: list[tuple[object, ...]] = []
-    for subjects in sets:
-        for model in trained[subjects.name].found.values():
+    for name, models in trained.items():
+        for model in models.found.values():
             report = model.report
             rows.append(
                 (
-                    subjects.name,
+                    name,
                     model.method,
                     model.fold,
                     model.seed,
