@@ -92,9 +92,8 @@ def histogram_answers(run: Run, train: Tiles, tests: Sequence[Tiles], method: st
     UsageError
         without scikit-learn.
     """
-    key = hashlib.blake2b(
-        " ".join(["standardized", train.digest, method, *(test.digest for test in tests)]).encode(), digest_size=8
-    ).hexdigest()
+    told = " ".join(["standardized logits", train.digest, method, *(test.digest for test in tests)])
+    key = hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
     path = run.out / "answers" / f"histogram-{train.slug}-{method}-{key}.npz"
     kept = read_arrays(path)
     if kept is None:
@@ -133,9 +132,9 @@ def histograms(tiles: Tiles, method: str) -> Float32[np.ndarray, "n 512"]:
 
 
 def _logits(model: object, rows: Float32[np.ndarray, "n 512"]) -> Float64[np.ndarray, "n c"]:
-    """Log-probabilities, which are logits that need no other form for two classes."""
-    found: Float64[np.ndarray, "n c"] = np.asarray(model.predict_log_proba(rows), np.float64)  # type: ignore[attr-defined]
-    return found
+    """Of two classes scikit-learn gives one logit: the second's, where the first has 0."""
+    found = np.asarray(model.decision_function(rows), np.float64)  # type: ignore[attr-defined]
+    return found if found.ndim == 2 else np.stack([np.zeros(len(found)), found], axis=1)
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
