@@ -17,8 +17,8 @@ from histokin.types import Image
 
 Pixels = UInt8[np.ndarray, "_ _ _"]
 
-ROWS = 8
-"""Queries whose counts are kept."""
+ROWS = 1024
+"""Queries whose counts are kept: those of a fold, with which one method after the other asks. Sparse, some 20 MB."""
 
 REMEMBERED = 48
 """Described images that are kept: a repository and the query that both repositories are asked with."""
