@@ -122,5 +122,14 @@ def test_a_stopped_training_goes_on_and_gives_the_same(tmp_path: Path) -> None:
     rest = train_placenet(pairs, tmp_path / "parts", profile=profile, steps=8)
     assert rest.report["steps"]["done"] == 8
     assert rest.report["representation"]["digest"] == whole.report["representation"]["digest"]
+    # What is finished is taken as it is, unless a part of it is gone.
+    report = tmp_path / "whole" / "report.json"
+    written = report.stat().st_mtime_ns
+    again = train_placenet(pairs, tmp_path / "whole", profile=profile, steps=8)
+    assert (report.stat().st_mtime_ns, again.report["steps"]) == (written, whole.report["steps"])
+    (tmp_path / "whole" / "representation.json").unlink()
+    mended = train_placenet(pairs, tmp_path / "whole", profile=profile, steps=8)
+    assert mended.report["representation"] == whole.report["representation"]
+    assert report.stat().st_mtime_ns > written
     with pytest.raises(UsageError):
         train_placenet(pairs, tmp_path / "whole", profile=profile, steps=8, seed=9)

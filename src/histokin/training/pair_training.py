@@ -1,5 +1,6 @@
 """What trainers on aligned pairs do alike: sit down to the steps, finish, and write the report."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -7,7 +8,8 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from histokin.modality.folder import FILE
 from histokin.training.pairs import PairSet
-from histokin.training.report import Trained, Watch, write_report
+from histokin.training.report import FILE as REPORT
+from histokin.training.report import Trained, Watch, plain, write_report
 
 
 @runtime_checkable
@@ -51,7 +53,7 @@ def train_pairs(
     seed: int,
     watch: Watch | None,
 ) -> Trained:
-    """Train, or go on with the training that ``out`` holds, and write it with its report.
+    """Train, or go on with the training that ``out`` holds, and write it with its report; what is finished is returned.
 
     Parameters
     ----------
@@ -68,6 +70,9 @@ def train_pairs(
         "pairs": pairs.digest,
         **own,
     }
+    done = _finished(out, configuration)
+    if done is not None:
+        return done
     task, outcome = sit(
         training.task,
         out,
@@ -91,3 +96,14 @@ def train_pairs(
     report |= training.finish(task, outcome, out)
     write_report(out, report)
     return Trained(out, out / FILE, report)
+
+
+def _finished(out: Path, configuration: Mapping[str, Any]) -> Trained | None:
+    """The training that ``out`` holds, where it is this one and came to its end."""
+    try:
+        report = json.loads((out / REPORT).read_text(encoding="utf-8"))
+        same = report["configuration"] == plain(configuration) and report["stopped"] == "finished"
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    there = all((folder / FILE).is_file() for folder in (out, out / "untrained"))
+    return Trained(out, out / FILE, report) if same and there else None
