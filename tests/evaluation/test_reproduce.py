@@ -17,7 +17,7 @@ from histokin.evaluation.reproduce.cbhir_colors import color_parts
 from histokin.evaluation.reproduce.colors import reference_of, treat
 from histokin.evaluation.reproduce.laboratories import synthetic_laboratories
 from histokin.evaluation.reproduce.methods import by_reference, classical, known, untouched
-from histokin.evaluation.reproduce.networks import train_networks
+from histokin.evaluation.reproduce.networks import taught_folder, train_networks
 from histokin.evaluation.reproduce.orders import order_text, shown
 from histokin.evaluation.reproduce.pairs import given_pairs, real_pair, synthetic_pairs
 from histokin.evaluation.reproduce.records import load, read_manifest, tiled
@@ -188,6 +188,15 @@ def test_a_further_run_takes_the_networks_that_are_there(stainnet_page: Path) ->
     assert networks.net is not None
     assert networks.net.steps.startswith("30 / ")
     assert not any("step" in line for line in said)
+
+
+def test_a_student_of_a_teacher_that_went_on_is_another(tmp_path: Path) -> None:
+    teacher = tmp_path / "teacher.onnx"
+    teacher.write_bytes(b"first")
+    before = taught_folder(tmp_path / "student", teacher)
+    assert taught_folder(tmp_path / "student", teacher) == before
+    teacher.write_bytes(b"longer")
+    assert taught_folder(tmp_path / "student", teacher) != before
 
 
 def test_stainnet_page_takes_given_pairs(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from histokin.evaluation.reproduce.colorectal_answers import answers_of, read_ar
 from histokin.evaluation.reproduce.colorectal_data import CANCER, GROUPS, MARK, SPLIT_SEED, Tiles, divided
 from histokin.evaluation.reproduce.colorectal_networks import Job, Models, profile_of
 from histokin.evaluation.reproduce.colorectal_scores import binary_figures, text
+from histokin.evaluation.reproduce.networks import taught_folder
 from histokin.evaluation.reproduce.run import Run
 from histokin.evaluation.synthetic.centres import CENTRES, SLIDES_DIFFER
 from histokin.evaluation.synthetic.glands import gland_field
@@ -196,7 +197,7 @@ def stain_maps(run: Run, transfer: Transfer, minutes: float) -> tuple[dict[str, 
     net = train_stainnet(
         transfer.sources,
         teacher,
-        folder / "stainnet",
+        taught_folder(folder / "stainnet", gan.weights),
         profile=quick if run.quick else net_profile("reduced"),
         minutes=None if run.quick else (1 - GAN_SHARE) * minutes,
         steps=4 if run.quick else None,

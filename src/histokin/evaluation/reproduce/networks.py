@@ -101,10 +101,15 @@ def train_networks(run: Run, pairs: PairSet) -> Networks:
     kernels: dict[str, Network] = {}
     planned = 30 if run.quick else None
     for name in KERNELS:
-        kernels[name] = _net(run, sources, gan, name, planned, folder / f"stainnet-{name}")
+        kernels[name] = _net(run, sources, gan, name, planned, taught_folder(folder / f"stainnet-{name}", gan.weights))
         planned = planned or kernels[name].planned
     full = None if run.quick else untrained_stain_gan(gan_profile("paper"), folder / "stain-gan-full-width.onnx")
     return Networks(gan, kernels, full)
+
+
+def taught_folder(folder: Path, teacher: Path) -> Path:
+    """The folder of a student of these weights: a teacher whose time was up goes on when the page is made again."""
+    return folder.with_name(f"{folder.name}-{hashlib.blake2b(teacher.read_bytes(), digest_size=4).hexdigest()}")
 
 
 def _gan(run: Run, sources: ImageSet, targets: ImageSet, folder: Path) -> Network:
