@@ -237,5 +237,6 @@ def _beats(rows: Sequence[Row], baseline: Row) -> str:
     difference = f1_difference(own.answers, baseline.answers)
     verdict = "beats" if difference.low > 0 else "is above" if difference.value > 0 else "does NOT beat"
     return (
-        f"The small network {verdict} logistic regression on the color histogram in macro-F1: by {text(difference)}. "
+        f"On this division the small network {verdict} logistic regression on the color histogram in macro-F1: by "
+        f"{text(difference)}. "
     )
