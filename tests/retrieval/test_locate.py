@@ -41,6 +41,14 @@ def test_a_turned_patch_is_found(picture: Path, tmp_path: Path) -> None:
     assert found.to_dict()["corners"][0] == pytest.approx(found.place.corners(96, 96)[0].tolist(), abs=0.01)
 
 
+def test_a_place_that_is_there_twice_is_doubtful(tmp_path: Path) -> None:
+    Pillow.fromarray(np.concatenate([tissue(200), tissue(200)], axis=1)).save(tmp_path / "twice.png")
+    Pillow.fromarray(tissue(200)[50:130, 60:140]).save(tmp_path / "query.png")
+    found = locate(tmp_path / "query.png", tmp_path / "twice.png", NoRepresentation(), modality="brightfield")
+    assert found.place.margin < 0.01
+    assert "another place fits nearly as well" in found.warnings[-1]
+
+
 def test_places_of_a_region_are_those_of_the_whole(picture: Path, tmp_path: Path) -> None:
     query = patch(tmp_path / "query.png", 200, 180, 10)
     found = locate(query, picture, NoRepresentation(), modality="brightfield", region=Region(100, 90, 200, 200))

@@ -22,6 +22,9 @@ MOST_PX = 1 << 26
 SCALES = (0.05, 4.0)
 """By so much, at least and at most, a query is resized to the scale of the picture."""
 
+DOUBTFUL = 0.05
+"""Margin below which a place is not to be believed; measured on mosaics of cores, see docs/cross-modality.md."""
+
 SWEEP = Sweep(max_turn=180.0, shrink=8, finest=2, keep=8)
 
 
@@ -94,7 +97,7 @@ def locate(
     maps = representation.map(modality), representation.map(image_modality)
     asked, asked_mpp = _pixels(query, modality, mpp, None)
     searched, searched_mpp = _pixels(image, image_modality, image_mpp, region)
-    warnings = _warnings(asked_mpp, searched_mpp)
+    warnings = _scale_warnings(asked_mpp, searched_mpp)
     if asked_mpp is not None and searched_mpp is not None:
         asked = _resized(asked, asked_mpp / searched_mpp, query)
     if min(asked.shape[:2]) < 2 * LEAST_SIDE:
@@ -110,6 +113,11 @@ def locate(
     x, y = (region.x, region.y) if region else (0, 0)
     placed = Placement(found.score, found.x + x, found.y + y, found.angle, found.rival)
     height, width = asked.shape[:2]
+    if placed.margin < DOUBTFUL:
+        warnings += (
+            f"another place fits nearly as well (margin {placed.margin:.3f}): where this was measured, most answers "
+            f"below {DOUBTFUL:g} were wrong",
+        )
     return Found(placed, width, height, _rgb(searched), (x, y), maps[1].space, warnings)
 
 
@@ -154,7 +162,7 @@ def _pixels(path: Path, modality: str, mpp: float | None, region: Region | None)
         return np.ascontiguousarray(pixels), opened.mpp
 
 
-def _warnings(asked: float | None, searched: float | None) -> tuple[str, ...]:
+def _scale_warnings(asked: float | None, searched: float | None) -> tuple[str, ...]:
     if (asked is None) == (searched is None):
         return ()
     which = "query" if asked is None else "searched picture"
