@@ -17,9 +17,8 @@ import cv2
 import numpy as np
 
 from histokin.retrieval.subimage.gallery import Gallery
-from histokin.retrieval.subimage.placing import Sweep, place_in_all
+from histokin.retrieval.subimage.placing import RANKING, place_in_all
 
-SWEEP = Sweep(max_turn=30.0, finest=4, keep=1, followed=5)
 COUNT, SIDE, SHRINK = 21, 512, 4
 
 
@@ -49,7 +48,7 @@ def peer(query: np.ndarray, images: list[np.ndarray]) -> None:
     ]
     asked = cv2.resize(query[..., 0], None, fx=1 / SHRINK, fy=1 / SHRINK, interpolation=cv2.INTER_AREA)
     height, width = asked.shape
-    for angle in SWEEP.turns:
+    for angle in RANKING.turns:
         matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0)
         turned = cv2.warpAffine(asked, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
         mask = cv2.warpAffine(np.ones_like(asked), matrix, (width, height)) > 0.99
@@ -68,9 +67,9 @@ def main() -> None:
             start = (SIDE - side) // 2
             query = images[3][start : start + side, start : start + side]
             gallery = Gallery(images)
-            place_in_all(query, gallery, SWEEP)
-            once = least(partial(place_in_all, query, images, SWEEP), 3)
-            kept = least(partial(place_in_all, query, gallery, SWEEP), 3)
+            place_in_all(query, gallery, RANKING)
+            once = least(partial(place_in_all, query, images, RANKING), 3)
+            kept = least(partial(place_in_all, query, gallery, RANKING), 3)
             line = f"{channels} channels, query of {side} px: {once:.3f} CPU-s, in a gallery {kept:.3f}"
             if given.peer and channels == 1:
                 other = least(partial(peer, query, images), 1)

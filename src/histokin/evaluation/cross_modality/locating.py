@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float64, UInt8
 from histokin.errors import UsageError
 from histokin.metrics.resampling import Interval, mean_intervals
 from histokin.retrieval.subimage.gallery import Gallery
+from histokin.retrieval.subimage.locate import SWEEP
 from histokin.retrieval.subimage.placing import Placement, Sweep, place_in_all
 
 Pixels = UInt8[np.ndarray, "_ _ _"]
@@ -17,7 +18,6 @@ Pixels = UInt8[np.ndarray, "_ _ _"]
 COUNT, SIDE = 50, 256
 WITHIN_PX, WITHIN_DEGREES = 16.0, 5.0
 GLASS = 255
-SWEEP = Sweep(max_turn=180.0, shrink=8, finest=2, keep=8)
 
 
 @final

@@ -4,7 +4,6 @@ from typing import Any
 
 from histokin.evaluation.cross_modality.locating import (
     COUNT,
-    SWEEP,
     Located,
     Mosaic,
     Query,
@@ -15,6 +14,7 @@ from histokin.evaluation.cross_modality.locating import (
 )
 from histokin.evaluation.cross_modality.representing import Represented
 from histokin.evaluation.cross_modality.subjects import Subjects
+from histokin.retrieval.subimage.locate import SWEEP
 
 
 def share_of(subjects: Subjects, fold: str, count: int) -> int:

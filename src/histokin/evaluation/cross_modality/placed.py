@@ -10,12 +10,9 @@ from jaxtyping import Float32, UInt8
 from histokin.evaluation.cross_modality.matching import Indexed, Matcher
 from histokin.evaluation.cross_modality.representing import gray
 from histokin.retrieval.subimage.gallery import Gallery
-from histokin.retrieval.subimage.placing import Sweep, place_in_all
+from histokin.retrieval.subimage.placing import RANKING, Sweep, place_in_all
 
 Pixels = UInt8[np.ndarray, "_ _ _"]
-
-SWEEP = Sweep(max_turn=30.0, finest=4, keep=1, followed=5)
-"""Turns as far as the transforms go; ranking needs the place at a quarter of the size only."""
 
 
 @final
@@ -44,7 +41,7 @@ def dark(image: Pixels) -> UInt8[np.ndarray, "_ _ 1"]:
 class PlacedMatcher(Matcher):
     """Score of the best placement."""
 
-    def __init__(self, sweep: Sweep = SWEEP) -> None:
+    def __init__(self, sweep: Sweep = RANKING) -> None:
         self.name, self._sweep = "placed", sweep
 
     @property

@@ -145,8 +145,8 @@ def redivided(tiles: Tiles, seed: int) -> Tiles:
     return replace(tiles, slug=f"{tiles.slug}-seed-{seed}", images=images)
 
 
-def folded(tiles: Tiles, count: int) -> list[tuple[Tiles, list[int]]]:
-    """Cross-validation: every group in the test part once; with each fold the places of its test tiles.
+def folded(tiles: Tiles, count: int) -> list[Tiles]:
+    """Cross-validation: every group in the test part of one of the folds.
 
     Groups of what is left are the validation part. Raises :class:`UsageError` without scikit-learn.
     """
@@ -164,7 +164,7 @@ def folded(tiles: Tiles, count: int) -> list[tuple[Tiles, list[int]]]:
         asked = set(test.tolist())
         splits = tuple("test" if place in asked else "train" for place in range(len(tiles)))
         images = _held_out(replace(tiles.images, splits=splits), tiles.labels)
-        found.append((replace(tiles, slug=f"{tiles.slug}-fold-{number}", images=images), sorted(asked)))
+        found.append(replace(tiles, slug=f"{tiles.slug}-fold-{number}", images=images))
     return found
 
 

@@ -71,7 +71,7 @@ def division_jobs(run: Run, tiles: Tiles) -> list[Job]:
     jobs = [Job(f"{tiles.slug}/small-none-at-random", randomly_divided(tiles), epochs=EPOCHS["small"])]
     if run.quick:
         return jobs
-    return jobs + [_fold_job(tiles, fold) for fold, _ in _folds(run, tiles)]
+    return jobs + [_fold_job(tiles, fold) for fold in _folds(run, tiles)]
 
 
 def divided_parts(run: Run, tiles: Tiles, models: Models) -> list[Part]:
@@ -85,9 +85,9 @@ def divided_parts(run: Run, tiles: Tiles, models: Models) -> list[Part]:
         pairs = [_pair(run, model) for model in (main, *others)]
         parts: list[Part] = [random_table(run, pairs[0], pairs[1])]
         if len(pairs) > 2:
-            places = [own for _, own in _folds(run, tiles)]
-            rows = [(*pair, _normalized(run, job.tiles)) for pair, job in zip(pairs[2:], jobs[1:], strict=True)]
-            whole = tuple(_together(tiles, places, [row[side] for row in rows]) for side in range(3))
+            folds = [job.tiles for job in jobs[1:]]
+            rows = [(*pair, _histogram(run, fold, NORMALIZER)) for pair, fold in zip(pairs[2:], folds, strict=True)]
+            whole = tuple(_together(tiles, folds, [row[side] for row in rows]) for side in range(3))
             titles = [*(f"fold {number}" for number in range(1, len(rows) + 1)), "all folds"]
             parts.append(folds_table(run, dict(zip(titles, [*rows, whole], strict=True)), NORMALIZER))
     except HistokinError as error:
@@ -95,7 +95,7 @@ def divided_parts(run: Run, tiles: Tiles, models: Models) -> list[Part]:
     return parts
 
 
-def _folds(run: Run, tiles: Tiles) -> list[tuple[Tiles, list[int]]]:
+def _folds(run: Run, tiles: Tiles) -> list[Tiles]:
     try:
         return folded(tiles, FOLDS)
     except HistokinError as error:
@@ -108,11 +108,11 @@ def _fold_job(tiles: Tiles, fold: Tiles) -> Job:
     return Job(name, fold, epochs=EPOCHS["small"])
 
 
-def _together(tiles: Tiles, places: Sequence[Sequence[int]], rows: Sequence[Row]) -> Row:
+def _together(tiles: Tiles, folds: Sequence[Tiles], rows: Sequence[Row]) -> Row:
     """The answers of all folds as one, every tile asked once; temperatures differ, so only predictions count."""
     logits = np.zeros((len(tiles), len(tiles.classes)))
-    for own, row in zip(places, rows, strict=True):
-        logits[own] = row.answers.logits
+    for fold, row in zip(folds, rows, strict=True):
+        logits[np.array(fold.images.splits) == "test"] = row.answers.logits
     first = rows[0]
     return Row.of(first.title, first.method, first.start, first.steps, Answers(tiles, logits, 1.0))
 
@@ -120,15 +120,12 @@ def _together(tiles: Tiles, places: Sequence[Sequence[int]], rows: Sequence[Row]
 def _pair(run: Run, model: Model) -> tuple[Row, Row]:
     """The small network and the histogram on one division."""
     tiles = model.job.tiles
-    test = tiles.part("test")
-    found = histogram_answers(run, tiles, [test], "none")[0]
-    return _row(run, model, test), Row.of(BASELINE, "none", BEGINS, BEGINS, found)
+    return _row(run, model, tiles.part("test")), _histogram(run, tiles, "none")
 
 
-def _normalized(run: Run, tiles: Tiles) -> Row:
-    """The histogram after normalization."""
-    found = histogram_answers(run, tiles, [tiles.part("test")], NORMALIZER)[0]
-    return Row.of(BASELINE, NORMALIZER, BEGINS, BEGINS, found)
+def _histogram(run: Run, tiles: Tiles, method: str) -> Row:
+    found = histogram_answers(run, tiles, [tiles.part("test")], method)[0]
+    return Row.of(BASELINE, method, BEGINS, BEGINS, found)
 
 
 def _row(run: Run, model: Model, test: Tiles) -> Row:
@@ -137,11 +134,10 @@ def _row(run: Run, model: Model, test: Tiles) -> Row:
 
 def _baseline(run: Run, tiles: Tiles, method: str) -> Row | None:
     try:
-        found = histogram_answers(run, tiles, [tiles.part("test")], method)[0]
+        return _histogram(run, tiles, method)
     except HistokinError as error:
         run.say(f"{tiles.name}: no color histogram after {method}: {error}")
         return None
-    return Row.of(BASELINE, method, BEGINS, BEGINS, found)
 
 
 def _methods(run: Run, tiles: Tiles) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any, final
 
 from histokin.errors import HistokinError
 from histokin.evaluation.cross_modality.cells import Cells
-from histokin.evaluation.cross_modality.locating import COUNT, SWEEP
+from histokin.evaluation.cross_modality.locating import COUNT
 from histokin.evaluation.cross_modality.matching import VERSION, score_cell
 from histokin.evaluation.cross_modality.mosaics import locate_cell
 from histokin.evaluation.cross_modality.representing import Represented
@@ -17,6 +17,7 @@ from histokin.evaluation.reproduce.cross_modality_features import Features, maps
 from histokin.evaluation.reproduce.cross_modality_plan import ALL, LOCATED, Unit, cell_name, fold_of
 from histokin.evaluation.reproduce.cross_modality_pool import each, processes_for
 from histokin.evaluation.reproduce.run import Run
+from histokin.retrieval.subimage.locate import SWEEP
 
 QUICK_COUNT = 6
 """Queries in a mosaic of a quick run."""

@@ -107,6 +107,10 @@ class Sweep:
         return tuple(angles[1:] if 2 * self.max_turn >= 360 and count * self.step >= 180 else angles)
 
 
+RANKING = Sweep(max_turn=30.0, finest=4, keep=1, followed=5)
+"""For ranking images: the place at a quarter of the size orders as well as a finer one."""
+
+
 def place(query: Pixels, image: Pixels, sweep: Sweep | None = None) -> Placement:
     """The best place of a query in an image.
 

@@ -9,7 +9,7 @@ import numpy as np
 from histokin.errors import UsageError
 from histokin.retrieval.answer import Seen
 from histokin.retrieval.subimage.base import Context, Reranker
-from histokin.retrieval.subimage.placing import Placement, Sweep, place_in_all
+from histokin.retrieval.subimage.placing import RANKING, Placement, Sweep, place_in_all
 from histokin.types import Hit, Place, Region
 
 
@@ -53,8 +53,7 @@ class PlacingReranker(Reranker):
 
     @property
     def _sweep(self) -> Sweep:
-        # As evaluated; a quarter of the size orders as well as half, and is exact enough for a box on a page.
-        return Sweep(max_turn=self.max_turn, finest=4, keep=1, followed=5)
+        return replace(RANKING, max_turn=self.max_turn)
 
 
 def _place(found: Placement, width: int, height: int, hit: Hit, context: Context) -> Place:
