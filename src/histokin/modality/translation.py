@@ -5,52 +5,40 @@ from pathlib import Path
 from typing import Any
 
 from histokin.errors import UsageError
-from histokin.modality.base import Representation
-from histokin.modality.folder import TrainedFolder, read_folder
+from histokin.modality.folder import TrainedFolder
 from histokin.modality.network_map import HomeMap, NetworkMap
+from histokin.modality.trained import TrainedRepresentation
 from histokin.types import ImageMap
 
 
-class Translation(Representation):
+class Translation(TrainedRepresentation):
     """The other modality translated to ``towards``, whose own images only take the scale of the training images.
 
     Parameters
     ----------
-    path : the folder that the trainer of this name wrote.
+    path, digest : of the folder, see :class:`~histokin.modality.trained.TrainedRepresentation`.
     towards : the modality whose look is given to the other one's images.
-    digest : what the folder's digest must be; None takes it as it is.
 
     Raises
     ------
     UsageError
         when the folder has no network towards that modality.
-    UnreadableFile, UnsupportedFormat, NotComparable
-        for a folder that cannot be used, or has changed.
     """
 
     def __init__(self, path: str | Path, towards: str, digest: str | None = None) -> None:
-        self.path = Path(path).expanduser().absolute()
-        self.trained: TrainedFolder = read_folder(self.path, self.name, digest)
+        super().__init__(path, digest)
         self.towards = direction(self.trained, towards, self.path)
 
     @property
     def space(self) -> str:
         return f"{self.name}-{self.towards}@{self.trained.digest(self.towards)}"
 
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        return self.trained.modalities
-
-    @property
-    def facts(self) -> Mapping[str, Any]:
-        return self.trained.facts
-
     def _map(self, modality: str) -> ImageMap:
         return translation_map(self.space, self.trained, self.towards, modality, self.path, self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
-        options = {"path": str(self.path), "towards": self.towards, "digest": self.trained.digest()}
-        return {"name": self.name, "options": options}
+        described = super().to_dict()
+        return {**described, "options": {**described["options"], "towards": self.towards}}
 
 
 def direction(trained: TrainedFolder, towards: str, path: Path) -> str:

@@ -7,11 +7,13 @@ medical image retrieval (48 features, "cbmir").
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Literal, final
 
 from histokin.errors import UnknownName, UsageError
+from histokin.training.course import train
 from histokin.training.images import ImageSet
-from histokin.training.report import Trained, Watch, require_torch, write_report
+from histokin.training.length import Length
+from histokin.training.report import Trained, Watch, require_torch
 
 Kind = Literal["cbhir", "cbmir"]
 ENCODER, AUTOENCODER, UNTRAINED = "encoder.onnx", "autoencoder.onnx", "untrained"
@@ -121,7 +123,6 @@ def train_autoencoder(
     chosen = autoencoder_profile(kind, profile) if isinstance(profile, str) else profile
     autoencoder_profile(kind, "paper")
     from histokin.training.autoencoder_run import AutoencoderTraining
-    from histokin.training.sitting import sit
 
     used = images if chosen.most is None else images.thinned(chosen.most)
     training = AutoencoderTraining(kind, used, chosen, seed, device, start, legacy_double_scaling)
@@ -134,31 +135,20 @@ def train_autoencoder(
         "start": training.start_digest,
         "legacy_double_scaling": legacy_double_scaling,
     }
-    task, outcome = sit(
-        training.task,
+    about = {
+        "kind": kind,
+        "profile": chosen.name,
+        "style": used.name,
+        "failed": [{"path": e.path, "reason": e.reason, "remedy": e.remedy} for e in used.failed],
+    }
+    return train(
+        training,
         out,
         configuration,
-        steps=steps,
-        epochs_steps=training.epochs_steps,
+        Length(steps, training.epochs_steps, PUBLISHED_STEPS[kind], chosen.minutes, minutes),
+        about,
         published=PUBLISHED_STEPS[kind],
-        fit_minutes=chosen.minutes,
-        minutes=minutes,
+        products=(ENCODER, f"{UNTRAINED}/{ENCODER}"),
         seed=seed,
         watch=watch,
     )
-    report = _report(kind, chosen, used, configuration, outcome.steps) | training.finish(task, outcome, out)
-    write_report(out, report)
-    return Trained(out, out / ENCODER, report)
-
-
-def _report(
-    kind: str, profile: AutoencoderProfile, images: ImageSet, configuration: Mapping[str, Any], steps: int
-) -> dict[str, Any]:
-    return {
-        "kind": kind,
-        "profile": profile.name,
-        "style": images.name,
-        "steps": {"done": steps, "published": PUBLISHED_STEPS[kind]},
-        "configuration": configuration,
-        "failed": [{"path": e.path, "reason": e.reason, "remedy": e.remedy} for e in images.failed],
-    }

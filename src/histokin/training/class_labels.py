@@ -49,6 +49,16 @@ def read_classes(
     return images, _from_folders(images, data.absolute())
 
 
+def class_list(images: ImageSet, labels: Mapping[str, str]) -> list[str]:
+    """The classes of a set, sorted. Raises :class:`UsageError` for an image without one, or fewer than two."""
+    if bare := next((name for name in images.names if not labels.get(name)), None):
+        raise UsageError(f"{bare} has no class", remedy="Name the class of every image")
+    classes = sorted({labels[name] for name in images.names})
+    if len(classes) < 2:
+        raise UsageError(f"{images.name} has one class only", remedy="Give images of two classes at least")
+    return classes
+
+
 def _from_folders(images: ImageSet, root: Path) -> dict[str, str]:
     found = {}
     for name in images.names:

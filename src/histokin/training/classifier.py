@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from histokin.errors import UsageError
 from histokin.nets.classifier_file import WEIGHTS
 from histokin.stain.base import Appearance
+from histokin.training.class_labels import class_list
 from histokin.training.classifier_profiles import ClassifierProfile, classifier_profile
 from histokin.training.images import ImageSet
 from histokin.training.report import Trained, Watch, require_torch, write_report
@@ -87,16 +87,6 @@ def train_classifier(
     }
     write_report(out, report)
     return Trained(out, out / WEIGHTS, report)
-
-
-def class_list(images: ImageSet, labels: Mapping[str, str]) -> list[str]:
-    """The classes of a set, sorted. Raises :class:`UsageError` for an image without one, or fewer than two."""
-    if bare := next((name for name in images.names if not labels.get(name)), None):
-        raise UsageError(f"{bare} has no class", remedy="Name the class of every image")
-    classes = sorted({labels[name] for name in images.names})
-    if len(classes) < 2:
-        raise UsageError(f"{images.name} has one class only", remedy="Give images of two classes at least")
-    return classes
 
 
 def _about(

@@ -12,9 +12,10 @@ from histokin.metrics.agreement import correlation, equivariance_score, tile_cor
 from histokin.modality.preparing import LOGARITHMIC, Input
 from histokin.training.comir import KIND, PUBLISHED_STEPS, ComirProfile
 from histokin.training.comir_task import ComirTask
-from histokin.training.common_space import SIDES, CommonSpace, Values, outcome_report, spread
-from histokin.training.device import choose_device, describe_device
+from histokin.training.common_space import SIDES, CommonSpace, Values, spread
+from histokin.training.device import choose_device
 from histokin.training.loop import Outcome
+from histokin.training.pair_outcome import Measured, pair_facts, pair_report
 from histokin.training.pair_views import PairViews, Views
 from histokin.training.pairs import PairSet
 from histokin.training.pictures import write_curves
@@ -75,25 +76,12 @@ class ComirTraining:
         self._space.write(untrained.modules, self._learn, out / "untrained", before)
         self._space.panel(task.modules, untrained.modules, self._held, out / "samples.png")
         better = all(figures["trained"][name] > figures["untrained"][name] for name in ("correlation", "tile_top1"))
-        return {
-            **outcome_report(outcome, task.modules),
-            "device": describe_device(self._device),
-            "pairs": self._counts,
-            "held_out": {"images": min(MEASURED, len(self._held)), **figures, "untouched": self._raw()},
-            "held_out_was_learned_from": not self._counts["held_out"],
-            "better_than_untrained": better,
-            "representation": written,
-        }
+        shown = Measured(min(MEASURED, len(self._held)), **figures, more={"untouched": self._raw()})
+        return pair_report(outcome, task.modules, self._device, self._counts, shown, better=better, written=written)
 
     def _facts(self, steps: int, figures: Mapping[str, float]) -> dict[str, Any]:
-        return {
-            "profile": self._profile.name,
-            "seed": self._seed,
-            "pairs": self._pairs.digest,
-            **self._counts,
-            "steps": {"done": steps, "published": PUBLISHED_STEPS},
-            "figures": figures,
-        }
+        told = (self._profile.name, self._seed, self._pairs.digest, self._counts)
+        return pair_facts(*told, steps, PUBLISHED_STEPS, figures)
 
     def _correlation(self, modules: Mapping[str, torch.nn.Module]) -> float:
         return float(np.mean([correlation(*pair) for pair in self._space.maps(modules, self._held, 2)]))

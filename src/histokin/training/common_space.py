@@ -13,10 +13,8 @@ from histokin.modality.folder import FILE, NetworkFile, TrainedFolder
 from histokin.modality.pixels import to_bytes
 from histokin.modality.preparing import Input
 from histokin.modality.tiling import run_on
-from histokin.nets.cyclegan import parameter_count
 from histokin.training.files import write_whole
 from histokin.training.image_onnx import write_image_network
-from histokin.training.loop import Outcome
 from histokin.training.pair_views import PairViews
 from histokin.training.pictures import write_panel
 
@@ -129,19 +127,6 @@ def joint_scale(maps: Sequence[Values]) -> tuple[float, float]:
     pool = np.concatenate([values.ravel()[:: max(1, values.size // 100_000)] for values in maps])
     low, high = (float(value) for value in np.percentile(pool, PERCENTILES))
     return (low, high) if high - low > 1e-6 else (low - 0.5, low + 0.5)
-
-
-def outcome_report(outcome: Outcome, modules: Modules) -> dict[str, Any]:
-    """What every such training says of its course."""
-    return {
-        "planned_steps": outcome.planned,
-        "stopped": outcome.stopped,
-        "seconds": outcome.seconds,
-        "cpu_seconds": outcome.cpu_seconds,
-        "parameters": {name: parameter_count(module) for name, module in modules.items()},
-        "losses": outcome.history[-1] if outcome.history else {},
-        "history": list(outcome.history),
-    }
 
 
 def _rgb(image: np.ndarray) -> np.ndarray:

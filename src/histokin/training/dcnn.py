@@ -7,11 +7,14 @@ convolutions, is trained from scratch on the classes that the search is judged b
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 from histokin.errors import UsageError
+from histokin.training.class_labels import class_list
+from histokin.training.course import train
 from histokin.training.images import ImageSet
-from histokin.training.report import Trained, Watch, require_torch, write_report
+from histokin.training.length import Length
+from histokin.training.report import Trained, Watch, require_torch
 
 ENCODER, UNTRAINED = "encoder.onnx", "untrained"
 
@@ -66,9 +69,8 @@ def train_dcnn(
     chosen = profile or DcnnProfile()
     if chosen.side < 16 or chosen.side % 16:
         raise UsageError(f"a side of {chosen.side} pixels", remedy="Give a multiple of 16")
-    classes = _classes(images, labels)
+    classes = class_list(images, labels)
     from histokin.training.dcnn_run import DcnnTraining
-    from histokin.training.sitting import sit
 
     training = DcnnTraining(images, labels, classes, chosen, seed, device)
     configuration = {
@@ -79,34 +81,14 @@ def train_dcnn(
         "images": images.digest,
         "classes": [labels[name] for name in images.names],
     }
-    task, outcome = sit(
-        training.task,
+    return train(
+        training,
         out,
         configuration,
-        steps=steps,
-        epochs_steps=training.epochs_steps,
-        published=training.epochs_steps,
-        fit_minutes=chosen.minutes,
-        minutes=minutes,
+        Length(steps, training.epochs_steps, training.epochs_steps, chosen.minutes, minutes),
+        {"kind": "dcnn", "style": images.name, "classes": classes},
+        published=None,
+        products=(ENCODER, f"{UNTRAINED}/{ENCODER}"),
         seed=seed,
         watch=watch,
     )
-    report: dict[str, Any] = {
-        "kind": "dcnn",
-        "style": images.name,
-        "classes": classes,
-        "steps": {"done": outcome.steps, "published": None},
-        "configuration": configuration,
-    } | training.finish(task, outcome, out)
-    write_report(out, report)
-    return Trained(out, out / ENCODER, report)
-
-
-def _classes(images: ImageSet, labels: Mapping[str, str]) -> list[str]:
-    """Sorted."""
-    if bare := next((name for name in images.names if name not in labels), None):
-        raise UsageError(f"{bare} has no class", remedy="Name the class of every image")
-    classes = sorted({labels[name] for name in images.names})
-    if len(classes) < 2:
-        raise UsageError(f"{images.name} has one class only", remedy="Give images of two classes at least")
-    return classes

@@ -1,15 +1,15 @@
-"""What trainers on aligned pairs do alike: sit down to the steps, finish, and write the report."""
+"""What trainers on aligned pairs of images do alike."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from histokin.modality.folder import FILE
+from histokin.training.course import Training, train
+from histokin.training.length import Length
 from histokin.training.pairs import PairSet
-from histokin.training.report import FILE as REPORT
-from histokin.training.report import Trained, Watch, plain, write_report
+from histokin.training.report import Trained, Watch
 
 
 @runtime_checkable
@@ -27,20 +27,9 @@ class PairProfile(Protocol):
         """How many it takes."""
 
 
-@runtime_checkable
-class PairTraining(Protocol):
-    """A training put together: its steps, and what comes out of it."""
-
-    def task(self) -> Any:
-        """The steps, from the start."""
-
-    def finish(self, task: Any, outcome: Any, out: Path) -> dict[str, Any]:
-        """Measure, draw and write what was trained."""
-
-
 def train_pairs(
     kind: str,
-    training: PairTraining,
+    training: Training,
     pairs: PairSet,
     out: Path,
     chosen: PairProfile,
@@ -60,8 +49,6 @@ def train_pairs(
     own : settings beside profile, steps, seed and pairs that make it another training.
     fits : plan no more steps than fit into ``minutes``.
     """
-    from histokin.training.sitting import sit
-
     configuration = {
         "trainer": kind,
         "profile": asdict(chosen),
@@ -70,40 +57,20 @@ def train_pairs(
         "pairs": pairs.digest,
         **own,
     }
-    done = _finished(out, configuration)
-    if done is not None:
-        return done
-    task, outcome = sit(
-        training.task,
-        out,
-        configuration,
-        steps=steps,
-        epochs_steps=chosen.steps,
-        published=chosen.steps,
-        fit_minutes=minutes if fits else None,
-        minutes=minutes,
-        seed=seed,
-        watch=watch,
-    )
-    report: dict[str, Any] = {
+    about = {
         "kind": kind,
         "modalities": list(pairs.modalities),
         "profile": chosen.name,
-        "steps": {"done": outcome.steps, "published": published},
-        "configuration": configuration,
         "failed": [{"path": e.path, "reason": e.reason, "remedy": e.remedy} for e in pairs.failed],
     }
-    report |= training.finish(task, outcome, out)
-    write_report(out, report)
-    return Trained(out, out / FILE, report)
-
-
-def _finished(out: Path, configuration: Mapping[str, Any]) -> Trained | None:
-    """The training that ``out`` holds, where it is this one and came to its end."""
-    try:
-        report = json.loads((out / REPORT).read_text(encoding="utf-8"))
-        same = report["configuration"] == plain(configuration) and report["stopped"] == "finished"
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    there = all((folder / FILE).is_file() for folder in (out, out / "untrained"))
-    return Trained(out, out / FILE, report) if same and there else None
+    return train(
+        training,
+        out,
+        configuration,
+        Length(steps, chosen.steps, chosen.steps, minutes if fits else None, minutes),
+        about,
+        published=published,
+        products=(FILE, f"untrained/{FILE}"),
+        seed=seed,
+        watch=watch,
+    )

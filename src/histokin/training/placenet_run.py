@@ -10,9 +10,10 @@ import torch
 
 from histokin.modality.preparing import LOGARITHMIC, Input
 from histokin.nets.placenet import PlaceNet
-from histokin.training.common_space import CALIBRATED, SIDES, CommonSpace, Modules, outcome_report
-from histokin.training.device import choose_device, describe_device
+from histokin.training.common_space import CALIBRATED, SIDES, CommonSpace, Modules
+from histokin.training.device import choose_device
 from histokin.training.loop import Outcome
+from histokin.training.pair_outcome import Measured, pair_facts, pair_report
 from histokin.training.pair_views import PairViews, Views
 from histokin.training.pairs import PairSet
 from histokin.training.pictures import write_curves
@@ -69,25 +70,11 @@ class PlaceTraining:
         self._space.write(untrained.modules, self._learn, out / "untrained", before)
         self._space.panel(task.modules, untrained.modules, self._held, out / "samples.png")
         better = all(figures["trained"][name] > value for name, value in figures["untrained"].items())
-        return {
-            **outcome_report(outcome, task.modules),
-            "device": describe_device(self._device),
-            "pairs": self._counts,
-            "held_out": {"images": len(self._held), **figures},
-            "held_out_was_learned_from": not self._counts["held_out"],
-            "better_than_untrained": better,
-            "representation": written,
-        }
+        shown = Measured(len(self._held), **figures, more={})
+        return pair_report(outcome, task.modules, self._device, self._counts, shown, better=better, written=written)
 
     def _facts(self, steps: int, figures: Mapping[str, float]) -> dict[str, Any]:
-        return {
-            "profile": self._profile.name,
-            "seed": self._seed,
-            "pairs": self._pairs.digest,
-            **self._counts,
-            "steps": {"done": steps, "published": None},
-            "figures": figures,
-        }
+        return pair_facts(self._profile.name, self._seed, self._pairs.digest, self._counts, steps, None, figures)
 
     def _settle(self, modules: Modules) -> None:
         """Means of channels 0 and a common variance of 1 over the pairs that were learned from, for either modality."""

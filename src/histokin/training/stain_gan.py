@@ -10,6 +10,7 @@ from typing import Any, final
 
 from histokin.errors import UnknownName, UsageError
 from histokin.training.images import ImageSet
+from histokin.training.length import Length
 from histokin.training.report import Trained, Watch, require_torch, write_report
 
 FILE = "stain-gan.onnx"
@@ -122,11 +123,7 @@ def train_stain_gan(
         training.task,
         out,
         configuration,
-        steps=steps,
-        epochs_steps=training.epochs_steps,
-        published=PUBLISHED_STEPS,
-        fit_minutes=chosen.minutes,
-        minutes=minutes,
+        Length(steps, training.epochs_steps, PUBLISHED_STEPS, chosen.minutes, minutes),
         seed=seed,
         watch=watch,
     )

@@ -12,6 +12,7 @@ from typing import Any, Literal, final
 from histokin.errors import UnknownName, UsageError
 from histokin.stain.base import Appearance
 from histokin.training.images import ImageSet
+from histokin.training.length import Length
 from histokin.training.report import Trained, Watch, require_torch, write_report
 
 FILE = "stainnet.safetensors"
@@ -133,11 +134,7 @@ def train_stainnet(
         training.task,
         out,
         configuration,
-        steps=steps,
-        epochs_steps=training.epochs_steps,
-        published=PUBLISHED_STEPS,
-        fit_minutes=chosen.minutes,
-        minutes=minutes,
+        Length(steps, training.epochs_steps, PUBLISHED_STEPS, chosen.minutes, minutes),
         seed=seed,
         watch=watch,
     )

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, final
 
 from histokin.errors import UnknownName, UsageError
+from histokin.training.course import train
+from histokin.training.length import Length
 from histokin.training.pairs import PairSet
-from histokin.training.report import Trained, Watch, require_torch, write_report
+from histokin.training.report import Trained, Watch, require_torch
 
 KIND, ENCODER, UNTRAINED = "tc-net", "encoder.onnx", "untrained"
 
@@ -115,7 +117,6 @@ def train_tc_net(
     require_torch()
     chosen = tc_net_profile(profile) if isinstance(profile, str) else profile
     _check_anchor(anchor, pairs)
-    from histokin.training.sitting import sit
     from histokin.training.tc_net_run import TcNetTraining
 
     training = TcNetTraining(pairs, anchor, chosen, seed, device, start)
@@ -127,26 +128,17 @@ def train_tc_net(
         "seed": seed,
         **training.identity,
     }
-    task, outcome = sit(
-        training.task,
+    return train(
+        training,
         out,
         configuration,
-        steps=steps,
-        epochs_steps=training.epochs_steps,
+        Length(steps, training.epochs_steps, training.published_steps, chosen.minutes, minutes),
+        _about(chosen, anchor, pairs, start),
         published=training.published_steps,
-        fit_minutes=chosen.minutes,
-        minutes=minutes,
+        products=(ENCODER, f"{UNTRAINED}/{ENCODER}"),
         seed=seed,
         watch=watch,
     )
-    report = {
-        **_about(chosen, anchor, pairs, start),
-        "steps": {"done": outcome.steps, "published": training.published_steps},
-        "configuration": configuration,
-        **training.finish(task, outcome, out),
-    }
-    write_report(out, report)
-    return Trained(out, out / ENCODER, report)
 
 
 def _check_anchor(anchor: str, pairs: PairSet) -> None:

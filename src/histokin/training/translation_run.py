@@ -15,13 +15,13 @@ from histokin.modality.folder import FILE, NetworkFile, TrainedFolder
 from histokin.modality.pixels import to_bytes
 from histokin.modality.preparing import LOGARITHMIC, Input
 from histokin.modality.tiling import run_on
-from histokin.nets.cyclegan import parameter_count
 from histokin.training.cycle_task import CycleTask, Networks
 from histokin.training.cyclegan import KIND as CYCLEGAN
-from histokin.training.device import choose_device, describe_device
+from histokin.training.device import choose_device
 from histokin.training.files import write_whole
 from histokin.training.image_onnx import write_image_network
 from histokin.training.loop import Outcome
+from histokin.training.pair_outcome import Measured, pair_facts, pair_report
 from histokin.training.pair_views import PairViews, Views
 from histokin.training.pairs import PairSet
 from histokin.training.pictures import write_curves, write_panel
@@ -101,33 +101,17 @@ class TranslationTraining:
         figures = {"trained": self._figures(task.modules), "untrained": self._figures(untrained.modules)}
         write_curves(outcome.history, out / "curves.png")
         self._panel(task.modules, untrained.modules, out / "samples.png")
-        done = {"done": outcome.steps, "published": self._published}
-        written = self._write(task.modules, out, {**self._facts, "steps": done, "figures": figures["trained"]})
-        before = {**self._facts, "steps": {**done, "done": 0}, "figures": figures["untrained"]}
-        self._write(untrained.modules, out / "untrained", before)
+        written = self._write(task.modules, out, self._facts(outcome.steps, figures["trained"]))
+        self._write(untrained.modules, out / "untrained", self._facts(0, figures["untrained"]))
         better = all(
             (value < figures["untrained"][name]) == name.startswith("l1") for name, value in figures["trained"].items()
         )
-        return {
-            "planned_steps": outcome.planned,
-            "stopped": outcome.stopped,
-            "seconds": outcome.seconds,
-            "cpu_seconds": outcome.cpu_seconds,
-            "device": describe_device(self._device),
-            "parameters": {name: parameter_count(module) for name, module in task.modules.items()},
-            "pairs": self._counts,
-            "held_out": {"images": min(MEASURED, len(self._held)), **figures},
-            "held_out_was_learned_from": not self._counts["held_out"],
-            "better_than_untrained": better,
-            "representation": written,
-            "losses": outcome.history[-1] if outcome.history else {},
-            "history": list(outcome.history),
-        }
+        shown = Measured(min(MEASURED, len(self._held)), **figures, more={})
+        return pair_report(outcome, task.modules, self._device, self._counts, shown, better=better, written=written)
 
-    @property
-    def _facts(self) -> dict[str, Any]:
-        told = {"profile": self._profile.name, "seed": self._seed, "pairs": self._pairs.digest}
-        return {**told, "legacy_scaling": self._legacy, **self._counts}
+    def _facts(self, steps: int, figures: Mapping[str, float]) -> dict[str, Any]:
+        told = (self._profile.name, self._seed, self._pairs.digest, self._counts)
+        return {**pair_facts(*told, steps, self._published, figures), "legacy_scaling": self._legacy}
 
     def _unpaired(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         batch = self._profile.batch

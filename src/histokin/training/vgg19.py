@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
-from histokin.errors import UsageError
+from histokin.training.class_labels import class_list
+from histokin.training.course import train
 from histokin.training.images import ImageSet
-from histokin.training.report import Trained, Watch, require_torch, write_report
+from histokin.training.length import Length
+from histokin.training.report import Trained, Watch, require_torch
 
 CLASSIFIER, UNTRAINED = "classifier.onnx", "untrained.onnx"
 
@@ -75,8 +77,7 @@ def train_vgg19(
     """
     require_torch()
     chosen = profile or PROFILES["reduced"]
-    classes = classes_of(images, labels)
-    from histokin.training.sitting import sit
+    classes = class_list(images, labels)
     from histokin.training.vgg19_run import Vgg19Training
 
     training = Vgg19Training(images, labels, classes, chosen, seed, device, start)
@@ -89,36 +90,20 @@ def train_vgg19(
         "classes": [labels[name] for name in images.names],
         "start": training.start_digest,
     }
-    task, outcome = sit(
-        training.task,
-        out,
-        configuration,
-        steps=steps,
-        epochs_steps=training.epochs_steps,
-        published=training.epochs_steps,
-        fit_minutes=chosen.minutes,
-        minutes=minutes,
-        seed=seed,
-        watch=watch,
-    )
-    about: dict[str, Any] = {
+    about = {
         "kind": "vgg19",
         "style": images.name,
         "classes": classes,
         "weights_at_start": "random" if start is None else start.name,
-        "steps": {"done": outcome.steps, "published": None},
-        "configuration": configuration,
     }
-    report = about | training.finish(task, outcome, out)
-    write_report(out, report)
-    return Trained(out, out / CLASSIFIER, report)
-
-
-def classes_of(images: ImageSet, labels: Mapping[str, str]) -> list[str]:
-    """The classes of a set, sorted. Raises :class:`UsageError` for an image without one, or fewer than two."""
-    if bare := next((name for name in images.names if name not in labels), None):
-        raise UsageError(f"{bare} has no class", remedy="Name the class of every image")
-    classes = sorted({labels[name] for name in images.names})
-    if len(classes) < 2:
-        raise UsageError(f"{images.name} has one class only", remedy="Give images of two classes at least")
-    return classes
+    return train(
+        training,
+        out,
+        configuration,
+        Length(steps, training.epochs_steps, training.epochs_steps, chosen.minutes, minutes),
+        about,
+        published=None,
+        products=(CLASSIFIER, UNTRAINED),
+        seed=seed,
+        watch=watch,
+    )
