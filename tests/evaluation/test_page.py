@@ -8,7 +8,7 @@ import pytest
 
 from histokin.errors import UsageError
 from histokin.evaluation.figures import curves, gallery, profiles, violins
-from histokin.evaluation.page.model import Figure, Note, Page, Table, shown
+from histokin.evaluation.page.model import Figure, Note, Page, Percent, Table, shown
 from histokin.evaluation.page.write import write_page
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -64,10 +64,34 @@ def test_numbers_that_json_cannot_hold(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("cell", "text"),
-    [(None, "–"), (0.5, "0.500"), (12.345, "12.35"), (1234.56, "1,234.6"), (1234, "1,234"), (True, "yes"), ("x", "x")],
+    [
+        (None, "–"),
+        (0.5, "0.500"),
+        (12.345, "12.35"),
+        (1234.56, "1,234.6"),
+        (1234, "1,234"),
+        (True, "yes"),
+        ("x", "x"),
+        (Percent(9.7), "9.7"),
+    ],
 )
 def test_cells_as_people_read_them(cell: object, text: str) -> None:
     assert shown(cell) == text
+
+
+def test_percents_keep_their_digits_for_programs(tmp_path: Path) -> None:
+    path = write_page(Page("p", "l", (Table("T", ("a",), ((Percent(100 / 3),),)),)), tmp_path)
+    assert ">33.3<" in path.read_text(encoding="utf-8")
+    data = json.loads((path.parent / "report.json").read_text(encoding="utf-8"))
+    assert data["parts"][0]["rows"] == [[100 / 3]]
+
+
+def test_columns_of_figures_stand_flush_right() -> None:
+    rows = (
+        (1, "86-100", "+3.2 (-4.8 to +11.1)", "0.5 ± 0.1", "372 / 1,024", "736 / 736 (reduced)", "cores", None),
+        (None, "0-8", "-1.0 (-2.0 to -0.5)", "12.3 %", "–", "1 / 2", "21", None),
+    )
+    assert Table("T", tuple("abcdefgh"), rows).numeric == (True, True, True, True, True, False, False, False)
 
 
 def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:

@@ -2,11 +2,24 @@
 
 import base64
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, final
 
 Cell = object
-"""A text, a number (shown with three decimals), a truth value, or None (shown as a dash)."""
+"""A text, a number (shown with three decimals), :class:`Percent`, a truth value, or None (shown as a dash)."""
+
+FIGURE = re.compile(r"[-+±]?\d[\d.,]*( ?%)?([-–/±( ]+(to )?[-+±]?\d[\d.,]*\)?( ?%)?)*")
+"""Texts that stand among numbers: "12.3 %", "86-100", "0.5 ± 0.1", "+3.2 (-4.8 to +11.1)", "372 / 1,024"."""
+
+
+@final
+class Percent(float):
+    """A number in percent: shown with one decimal, in ``report.json`` with all."""
+
+    def __str__(self) -> str:
+        return f"{float(self):.1f}"
 
 
 @final
@@ -19,6 +32,11 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
     command: str = ""
+
+    @property
+    def numeric(self) -> tuple[bool, ...]:
+        """The columns that hold nothing but figures, which stand flush right."""
+        return tuple(_is_numeric([row[i] for row in self.rows]) for i in range(len(self.columns)))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; numbers keep all their digits, and what is not finite becomes a text."""
@@ -99,6 +117,13 @@ def shown(cell: Cell) -> str:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Percent):
+        return str(value)
     if isinstance(value, float):
         return f"{value:,.1f}" if abs(value) >= 100 else f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _is_numeric(cells: Sequence[Cell]) -> bool:
+    said = [cell for cell in cells if cell is not None and cell not in ("-", "–", "")]
+    return bool(said) and all(FIGURE.fullmatch(cell) if isinstance(cell, str) else True for cell in said)

@@ -43,16 +43,12 @@ def render(page: Page) -> str:
     )
     kinds = [_kind(part) for part in page.parts]
     return environment.get_template("page.html.j2").render(
-        page=page, parts=list(zip(kinds, page.parts, strict=True)), shown=shown, number=_is_number, version=__version__
+        page=page, parts=list(zip(kinds, page.parts, strict=True)), shown=shown, version=__version__
     )
 
 
 def _kind(part: object) -> str:
     return "table" if isinstance(part, Table) else "figure" if isinstance(part, Figure) else "note"
-
-
-def _is_number(cell: object) -> bool:
-    return not isinstance(cell, str) and cell is not None
 
 
 def _replace(path: Path, text: str) -> None:

@@ -36,7 +36,7 @@ from histokin.evaluation.reproduce.run import Run
 
 Part = Table | Figure | Note
 
-THOROUGH = 120
+THOROUGH = 90
 """From so many minutes of training on, slow methods are asked with all transforms."""
 
 FIRST_SHARE = 0.85

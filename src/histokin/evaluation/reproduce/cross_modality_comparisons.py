@@ -25,7 +25,7 @@ from histokin.evaluation.reproduce.cross_modality_networks import SEEDS, Models
 from histokin.evaluation.reproduce.cross_modality_plan import PLACED, rebuilt, translations
 from histokin.evaluation.reproduce.cross_modality_published import RERANKED, RIVAL_COLUMNS, RIVALS
 from histokin.evaluation.reproduce.cross_modality_run import Scored
-from histokin.evaluation.reproduce.cross_modality_tables import percent
+from histokin.evaluation.reproduce.cross_modality_tables import percent, printed
 from histokin.evaluation.reproduce.run import Run
 from histokin.metrics.resampling import Interval
 
@@ -76,8 +76,8 @@ def table_two(run: Run, scored: Scored) -> list[Table]:
             note = (
                 f"CoMIR + SURF, in %; published figures are of re-ranking 15 and 30 of 134, beside our {ours} "
                 f"of {items} (below half). Reused: the vocabulary of the whole repository; "
-                "rebuilt: 1,000 words at most learned for every query from the parts of its first answers (the first "
-                "three transforms). Re-ranking the first M leaves Acc@M as it was."
+                "rebuilt: 1,000 words at most learned for every query from the parts of its first answers. Re-ranking "
+                "the first M leaves Acc@M as it was."
             )
             columns = ("queries", "re-ranked", "vocabulary", "n", *(f"Acc@{k}" for k in KS), "published Acc@1/5/10/15")
             made.append(
@@ -102,10 +102,9 @@ def _table_two_rows(scored: Scored, size: int, kind: str) -> list[tuple[object, 
                 continue
             figures = scores(found)
             theirs = RERANKED.get((kind, name), {}).get(key)
-            printed = " / ".join(f"{value:.1f}" for value in theirs) if theirs else None
-            rows.append(
-                (name, shown, vocabulary, len(found.ranks), *(percent(figures[f"Acc@{k}"].value) for k in KS), printed)
-            )
+            accuracies = [percent(figures[f"Acc@{k}"].value) for k in KS]
+            published = " / ".join(f"{value:.1f}" for value in theirs) if theirs else None
+            rows.append((name, shown, vocabulary, len(found.ranks), *accuracies, published))
     return rows
 
 
@@ -133,7 +132,7 @@ def table_three(run: Run, scored: Scored) -> list[Table]:
                 theirs = RIVALS[kind].get(key)
                 cells += [
                     percent(float((found.ranks <= 2).mean())) if found else None,
-                    theirs[place] if theirs else None,
+                    printed(theirs[place] if theirs else None),
                 ]
             if any(cell is not None for cell in cells[::2]):
                 rows.append((titled(scored, way), *cells))

@@ -139,7 +139,7 @@ class _Plan:
         reused = reranks(self.subjects)
         asks = [Ask(name, sizes) for name in ("surf", *reused, "surf-plain", f"{reused[-1]}-plain")]
         if self.whole and not seed:
-            asks.append(Ask(rebuilt(self.subjects), self.sizes, FEW, plain=False, across=True))
+            asks.append(Ask(rebuilt(self.subjects), self.sizes, self.few, plain=False, across=True))
             asks += self._slow()
         return asks
 

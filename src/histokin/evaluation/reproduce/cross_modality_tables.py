@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from histokin.evaluation.cross_modality.scoring import KS, Answers, chance, scores
 from histokin.evaluation.cross_modality.subjects import Subjects
-from histokin.evaluation.page.model import Table
+from histokin.evaluation.page.model import Percent, Table
 from histokin.evaluation.reproduce.cross_modality_answers import (
     FEATURES,
     REPRESENTATIONS,
@@ -72,9 +72,10 @@ def figures_table(run: Run, scored: Scored, size: int, title: str) -> Table:
     columns = ("queries in repository", "method", "queries", *(c for k in KS for c in _heads(k)), "MRR")
     note = (
         "Transformed queries of one modality against the untransformed items of the other, all folds together, in %. "
-        "Intervals of 95 % by bootstrap over cores. Where queries are fewer, the method is "
-        "asked with the first three transforms only, to save time."
+        "Intervals of 95 % by bootstrap over cores."
     )
+    if len({row[2] for row in rows if row[2] is not None}) > 1:
+        note += " Where queries are fewer, the method was asked with the first three transforms only, to save time."
     return Table(f"{subjects.name}, {title}: all methods", columns, tuple(rows), note, run.command)
 
 
@@ -135,22 +136,27 @@ def _table_one_rows(scored: Scored, size: int, blocks: dict[tuple[str, str], Blo
                 ]
                 if all(cell is None for cell in cells):
                     continue
-                printed = blocks.get((feature, kind), {}).get(line.repository)
-                pairs = zip(cells, printed or 4 * (None,), strict=True)
-                values = [c for cell, theirs in pairs for c in (headline(cell), theirs)]
+                published = blocks.get((feature, kind), {}).get(line.repository)
+                pairs = zip(cells, published or 4 * (None,), strict=True)
+                values = [c for cell, theirs in pairs for c in (headline(cell), printed(theirs))]
                 note = scored.note(line.representation, feature)
                 rows.append((feature_title + (f", {note}" if note else ""), title, line.repository, *values))
     return rows
 
 
-def headline(found: Answers | None) -> str | None:
+def headline(found: Answers | None) -> Percent | None:
     """Acc@2 in %."""
     return None if found is None else percent(float((found.ranks <= 2).mean()))
 
 
-def percent(value: float) -> str:
-    """With one decimal."""
-    return f"{100 * value:.1f}"
+def percent(share: float) -> Percent:
+    """A share in %."""
+    return Percent(100 * share)
+
+
+def printed(figure: float | int | None) -> Percent | None:
+    """A published figure in %."""
+    return None if figure is None else Percent(figure)
 
 
 def between(interval: Interval) -> str:
