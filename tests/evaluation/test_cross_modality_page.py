@@ -160,6 +160,9 @@ def test_a_quick_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("Table 1a", "Table 1b", "Table 2a", "Table 2b", "Table 3a", "Figure 2", "Figure 3", "Figure 4a"):
         assert any(title.startswith(name) for title in titles), name
     assert any(title.startswith("Figure 4b") for title in titles)
+    assert titles[0] == "In short"
+    assert "the paper's method" in report["parts"][0]["text"]
+    assert "Within 16 px and 5 degrees in a mosaic" in report["parts"][0]["text"]
     assert any(title.startswith("Place and turn") for title in titles)
     assert not any("left out" in line for line in told), told
     figures = next(part for part in report["parts"] if part["title"].endswith("full image: all methods"))

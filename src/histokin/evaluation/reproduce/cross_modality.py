@@ -30,7 +30,8 @@ from histokin.evaluation.reproduce.cross_modality_networks import Models, train_
 from histokin.evaluation.reproduce.cross_modality_notes import aerial_note, order_note, published_table
 from histokin.evaluation.reproduce.cross_modality_places import located_table, margins_table
 from histokin.evaluation.reproduce.cross_modality_plan import FEW, methods_of, units
-from histokin.evaluation.reproduce.cross_modality_run import score_units
+from histokin.evaluation.reproduce.cross_modality_run import Scored, score_units
+from histokin.evaluation.reproduce.cross_modality_summary import summary
 from histokin.evaluation.reproduce.cross_modality_tables import data_table, figures_table, table_one
 from histokin.evaluation.reproduce.run import Run
 
@@ -64,16 +65,22 @@ def reproduce_cross_modality(run: Run) -> Path:
     sets = subject_sets(run)
     trained = _train(run, sets)
     parts: list[Part] = [data_table(run, sets), training_table(run, trained)]
+    told: list[str] = []
     for subjects in sets:
-        parts += _set_parts(run, subjects, trained[_models_of(subjects)])
-        run.say(f"{subjects.name} is done, {(time.monotonic() - began) / 60:.1f} min so far")
-        _write(run, parts)
-    parts += [published_table(run)]
-    return _write(run, parts)
+        models = trained[_models_of(subjects)]
+        few = None if run.minutes >= THOROUGH else FEW
+        whole = is_whole(subjects)
+        scored = score_units(run, subjects, units(subjects, models, whole=whole, few=few, quick=run.quick))
+        told.append(summary(scored))
+        parts += _set_parts(run, scored, models, whole=whole)
+        run.say(f"{told[-1]}\n{subjects.name} is done, {(time.monotonic() - began) / 60:.1f} min so far")
+        _write(run, told, parts)
+    return _write(run, told, [*parts, published_table(run)])
 
 
-def _write(run: Run, parts: Sequence[Part]) -> Path:
-    return write_page(Page("Cross-modality sub-image retrieval, reproduced", LEAD, tuple(parts)), run.out)
+def _write(run: Run, told: Sequence[str], parts: Sequence[Part]) -> Path:
+    short = Note("In short", "\n\n".join(told))
+    return write_page(Page("Cross-modality sub-image retrieval, reproduced", LEAD, (short, *parts)), run.out)
 
 
 def is_whole(subjects: Subjects) -> bool:
@@ -99,10 +106,8 @@ def _train(run: Run, sets: Sequence[Subjects]) -> dict[str, Models]:
     return trained
 
 
-def _set_parts(run: Run, subjects: Subjects, models: Models) -> list[Part]:
-    whole = is_whole(subjects)
-    few = None if run.minutes >= THOROUGH else FEW
-    scored = score_units(run, subjects, units(subjects, models, whole=whole, few=few, quick=run.quick))
+def _set_parts(run: Run, scored: Scored, models: Models, *, whole: bool) -> list[Part]:
+    subjects = scored.subjects
     parts: list[Part] = [Note(f"Set: {subjects.name}", subjects.about + "."), figure_two(subjects)]
     if whole:
         parts += table_one(run, scored)

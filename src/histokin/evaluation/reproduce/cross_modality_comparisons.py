@@ -1,6 +1,7 @@
 """Comparisons of the cross-modality page: re-ranking, rivals, seeds, trained or not, improved or as published."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from histokin.evaluation.cross_modality.reranking import depths
 from histokin.evaluation.cross_modality.scoring import Answers, difference, scores, spread
@@ -11,6 +12,7 @@ from histokin.evaluation.reproduce.cross_modality_answers import (
     IMPROVED,
     PAPER,
     PLAIN,
+    REPRESENTATIONS,
     Way,
     asked,
     both_directions,
@@ -22,7 +24,7 @@ from histokin.evaluation.reproduce.cross_modality_answers import (
     titled,
 )
 from histokin.evaluation.reproduce.cross_modality_networks import SEEDS, Models
-from histokin.evaluation.reproduce.cross_modality_plan import PLACED, rebuilt, translations
+from histokin.evaluation.reproduce.cross_modality_plan import rebuilt, translations
 from histokin.evaluation.reproduce.cross_modality_published import RERANKED, RIVAL_COLUMNS, RIVALS
 from histokin.evaluation.reproduce.cross_modality_run import Scored
 from histokin.evaluation.reproduce.cross_modality_tables import percent, printed
@@ -178,26 +180,46 @@ def _spread(values: Sequence[float]) -> str:
 
 def untrained_table(run: Run, scored: Scored) -> Table | None:
     """Every trained model minus its untrained copy on the same queries."""
-    subjects = scored.subjects
-    kinds = [("comir", "surf"), ("comir", "surf-plain"), ("comir", PLACED), ("placenet", PLACED), ("tc-net", "tc-net")]
-    kinds += [(towards, "surf") for method in ("cyclegan", "pix2pix") for towards in translations(subjects, method)]
-    rows = []
-    for size, title in sides(subjects)[:2]:
-        for representation, feature in kinds:
-            one = both_directions(scored, Way("", representation, feature), size)
-            other = both_directions(scored, Way("", representation, feature, False), size)
-            if one is None or other is None:
-                continue
-            parts = {name: difference(one, other, name) for name in ("Acc@1", "Acc@2", "MRR")}
-            rows.append((title, f"{representation}, {feature}", *map(signed, parts.values()), _verdict(parts)))
+    rows = [
+        (title, name, *map(signed, parts.values()), _verdict(parts))
+        for title, name, parts in _trained_less_untrained(scored)
+    ]
     if not rows:
         return None
-    columns = ("queries", "model and feature", "Acc@1", "Acc@2", "MRR x 100", "does training help?")
+    columns = ("queries", "method", "Acc@1", "Acc@2", "MRR x 100", "does training help?")
     note = (
         "Trained minus untrained on the same transformed queries, both directions and all folds together: points with "
         "the 95 % interval, whole cores drawn. It helps where an interval leaves out zero."
     )
-    return Table(f"Trained against untrained on {subjects.name}", columns, tuple(rows), note, run.command)
+    return Table(f"Trained against untrained on {scored.subjects.name}", columns, tuple(rows), note, run.command)
+
+
+def unshown(scored: Scored) -> list[str]:
+    """Trained models of which no figure of whole items is shown to be above their untrained copy's."""
+    whole = scored.subjects.side
+    found = _trained_less_untrained(scored, sizes=(whole,))
+    return [name for _, name, parts in found if not any(part.low > 0 for part in parts.values())]
+
+
+def _trained_less_untrained(
+    scored: Scored, *, sizes: Sequence[int] | None = None
+) -> Iterator[tuple[str, str, dict[str, Interval]]]:
+    for size, title in sides(scored.subjects)[:2]:
+        for way in _learned(scored.subjects) if sizes is None or size in sizes else ():
+            one = both_directions(scored, way, size)
+            other = both_directions(scored, replace(way, trained=False), size)
+            if one is not None and other is not None:
+                parts = {name: difference(one, other, name) for name in ("Acc@1", "Acc@2", "MRR")}
+                yield title, way.title, parts
+
+
+def _learned(subjects: Subjects) -> list[Way]:
+    """Methods with a network that has an untrained copy."""
+    found = [PAPER, PLAIN, COMIR_PLACED, IMPROVED, Way("TC-Net", "tc-net", "tc-net")]
+    for method in ("cyclegan", "pix2pix"):
+        for towards, modality in zip(translations(subjects, method), subjects.modalities, strict=True):
+            found.append(Way(f"{REPRESENTATIONS[method]}, fake {short(modality)} + SURF", towards, "surf"))
+    return found
 
 
 def _verdict(parts: Mapping[str, Interval]) -> str:

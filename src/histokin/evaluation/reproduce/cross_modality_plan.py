@@ -129,7 +129,7 @@ class _Plan:
         """CoMIR and PlaceNet, trained."""
         found = []
         for (method, fold, seed), model in self.models.found.items():
-            if method in LEARNED:
+            if method in LEARNED and (self.whole or not seed):
                 asks = (*(self._bags(seed) if method == "comir" else ()), *self._placing(method, seed))
                 found.append(Unit(self.subjects.slug, fold, method, seed, True, asks, (model.folder,)))
         return sorted(found, key=lambda unit: unit.seed)
