@@ -6,13 +6,14 @@ from pathlib import Path
 import histokin
 
 ROOT = Path(histokin.__file__).parent
-BASE = {"types", "errors", "registry", "cores", "_version"}
+BASE = {"types", "errors", "registry", "cores", "extras", "_version"}
 LEAVES = {"nets", "metrics"}
 SIBLINGS = {"slides", "stain", "modality", "encoders", "classifiers", "archive"}
 ALLOWED: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
     "cores": set(),
+    "extras": {"errors"},
     "_version": set(),
     "__main__": {"app"},
     "registry": {"errors"},

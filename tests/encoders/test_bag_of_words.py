@@ -191,7 +191,7 @@ def test_missing_packages_are_named_with_their_extra(bag: BagEncoder, monkeypatc
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(EncoderError, match=r"faiss.*histokin\[subimage\]"):
         BagOfWords(Pairs()).fit([_gray([[1]])])
-    monkeypatch.setitem(sys.modules, "scipy.sparse", None)
+    monkeypatch.setitem(sys.modules, "scipy", None)
     with pytest.raises(EncoderError, match=r"scipy.*histokin\[subimage\]"):
         bag.counts([_tissue(0)])
     assert bag.encode([_tissue(0)]).shape == (1, 40)

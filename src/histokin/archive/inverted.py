@@ -9,13 +9,13 @@ as a whole.
 """
 
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any, final
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from histokin.errors import ArchiveError, UsageError
+from histokin.extras import loaded
 
 DIGITS = 10
 """Similarities that agree to so many decimals are ties."""
@@ -210,7 +210,7 @@ class InvertedIndex:
 
     def _all_weights(self) -> Any:
         """Every image's weights, float32 and of length 1 or zero; columns are shared with the counts."""
-        sparse, counts = _require_sparse(), self._counts
+        sparse, counts = _sparse(), self._counts
         weights = self._frequency(counts.data.astype(np.float32)) * self._idf.astype(np.float32)[counts.indices]
         sizes = np.diff(counts.indptr)
         filled = np.flatnonzero(sizes)
@@ -228,7 +228,7 @@ class InvertedIndex:
 
 def _checked(counts: Any, words: int | None = None) -> Any:
     """The counts as float32 CSR with sorted columns and without explicit zeros; the same object where it is one."""
-    matrix = _require_sparse().csr_matrix(counts)
+    matrix = _sparse().csr_matrix(counts)
     if words is not None and matrix.shape[1] != words:
         raise UsageError(
             f"the query has counts of {matrix.shape[1]} words, the index of {words}",
@@ -245,12 +245,5 @@ def _checked(counts: Any, words: int | None = None) -> Any:
     return matrix
 
 
-def _require_sparse() -> ModuleType:
-    try:
-        import scipy.sparse
-    except ImportError:
-        raise ArchiveError(
-            "an index of visual words needs the package scipy", remedy="Run: pip install 'histokin[subimage]'"
-        ) from None
-    module: ModuleType = scipy.sparse
-    return module
+def _sparse() -> Any:
+    return loaded("an index of visual words", "scipy.sparse", extra="subimage", error=ArchiveError)

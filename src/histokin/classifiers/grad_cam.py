@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from histokin.errors import EncoderError, UsageError
+from histokin.extras import loaded
 
 Network = Any
 """A ``torch.nn.Module``: PyTorch is not imported for the sake of annotations."""
@@ -43,7 +44,7 @@ def grad_cam(
     EncoderError
         when the network cannot run on these images.
     """
-    torch = _torch()
+    torch: Any = loaded("Grad-CAM", "torch", extra="torch")
     seen: list[Any] = []
 
     def keep(_module: Any, _given: Any, answer: Any) -> Any:
@@ -103,13 +104,3 @@ def _numbers(classes: Sequence[int] | None, logits: Any) -> Any:
             remedy=f"Give one number from 0 to {count - 1} for each image",
         )
     return torch.tensor(list(classes), device=logits.device)
-
-
-def _torch() -> Any:
-    try:
-        import torch
-    except ImportError:
-        raise UsageError(
-            "Grad-CAM needs torch, which is not installed here", remedy="pip install 'histokin[torch]'"
-        ) from None
-    return torch

@@ -16,6 +16,7 @@ from histokin.encoders.base import Encoder, EncoderSpec, FittableEncoder, LocalF
 from histokin.encoders.local import local_features
 from histokin.encoders.vocabulary import ITERATIONS, PER_WORD, Passes, learn_vocabulary, nearest_words, require_faiss
 from histokin.errors import EncoderError, UsageError
+from histokin.extras import loaded
 from histokin.types import Images, Vectors
 
 NAME = "bag-of-words"
@@ -92,7 +93,7 @@ class BagEncoder(Encoder):
         EncoderError
             when an image cannot be described, or scipy is not installed.
         """
-        sparse = _require_sparse()
+        sparse: Any = loaded("counting visual words", "scipy.sparse", extra="subimage", error=EncoderError)
         rows = [np.unique(self.words(image), return_counts=True) for image in images]
         ends = np.concatenate([[0], np.cumsum([len(words) for words, _ in rows])]).astype(np.int64)
         columns = np.concatenate([np.empty(0, np.int32), *(words for words, _ in rows)])
@@ -247,16 +248,6 @@ class _Pool:
             chosen = np.sort(np.argpartition(keys, self._most - 1)[: self._most])
             descriptors, strength, keys = descriptors[chosen], strength[chosen], keys[chosen]
         self._parts, self._held = [(descriptors, strength, keys)], len(keys)
-
-
-def _require_sparse() -> Any:
-    try:
-        import scipy.sparse
-    except ImportError:
-        raise EncoderError(
-            "counting visual words needs the package scipy", remedy="Run: pip install 'histokin[subimage]'"
-        ) from None
-    return scipy.sparse
 
 
 def bag_of_words(path: str | Path) -> BagEncoder:

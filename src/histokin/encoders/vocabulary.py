@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from histokin.errors import EncoderError, UsageError
+from histokin.extras import loaded
 
 Passes = Callable[[int, int], None]
 """Told how many passes are done, of how many."""
@@ -96,14 +97,7 @@ def nearest_words(descriptors: Float32[np.ndarray, "n d"], words: Float32[np.nda
 
 def require_faiss() -> ModuleType:
     """The faiss module; raises :class:`EncoderError` that names the extra where it is missing."""
-    try:
-        import faiss
-    except ImportError:
-        raise EncoderError(
-            "learning a vocabulary needs the package faiss", remedy="Run: pip install 'histokin[subimage]'"
-        ) from None
-    module: ModuleType = faiss
-    return module
+    return loaded("learning a vocabulary", "faiss", extra="subimage", error=EncoderError)
 
 
 def _unwatched(done: int, planned: int) -> None:

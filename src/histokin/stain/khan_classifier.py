@@ -7,7 +7,7 @@ from typing import Any, final
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
-from histokin.errors import UsageError
+from histokin.extras import needed
 from histokin.stain.khan_palette import Palette, octree
 from histokin.stain.khan_training import BACKGROUND, EOSIN, HEMATOXYLIN, SEED, laboratories
 
@@ -83,10 +83,4 @@ def trained(trees: int = 20) -> Classifier:
 
 def require() -> None:
     """Raise :class:`UsageError` where scikit-learn or scipy is missing."""
-    from importlib.util import find_spec
-
-    missing = [
-        package for module, package in (("sklearn", "scikit-learn"), ("scipy", "scipy")) if not find_spec(module)
-    ]
-    if missing:
-        raise UsageError(f"khan needs {' and '.join(missing)} to fit a source", remedy="pip install 'histokin[khan]'")
+    needed("fitting a source with khan", "sklearn", "scipy", extra="khan")

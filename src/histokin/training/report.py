@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from histokin.errors import UsageError
+from histokin.extras import needed
 from histokin.training.files import write_whole
 
 FILE = "report.json"
@@ -48,14 +48,7 @@ class Trained:
 
 def require_torch() -> None:
     """Raises :class:`UsageError` with the command to type when PyTorch is not installed."""
-    from importlib.util import find_spec
-
-    missing = [name for name in ("torch", "onnx") if find_spec(name) is None]
-    if missing:
-        raise UsageError(
-            f"training needs {' and '.join(missing)}, which is not installed here",
-            remedy="pip install 'histokin[torch]'",
-        )
+    needed("training", "torch", "onnx", extra="torch")
 
 
 def write_report(folder: Path, report: Mapping[str, Any]) -> Path:

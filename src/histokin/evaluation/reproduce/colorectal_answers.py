@@ -13,10 +13,10 @@ from jaxtyping import Bool, Float32, Float64, Int64
 
 from histokin.classifiers.onnx import OnnxClassifier
 from histokin.encoders.color_histogram import ColorHistogram
-from histokin.errors import UsageError
 from histokin.evaluation.reproduce.colorectal_data import Tiles
 from histokin.evaluation.reproduce.colorectal_networks import Model
 from histokin.evaluation.reproduce.run import Run
+from histokin.extras import needed
 from histokin.metrics.calibration import fit_temperature
 from histokin.metrics.classification import macro_f1
 from histokin.stain.registry import normalizer
@@ -103,15 +103,10 @@ def histogram_answers(run: Run, train: Tiles, tests: Sequence[Tiles], method: st
 
 
 def _regress(train: Tiles, tests: Sequence[Tiles], method: str) -> tuple[list[Float64[np.ndarray, "_ c"]], float]:
-    try:
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
-    except ImportError:
-        raise UsageError(
-            "the color histogram baseline needs scikit-learn, which is not installed here",
-            remedy="pip install 'histokin[khan]'",
-        ) from None
+    needed("the color histogram baseline", "sklearn", extra="khan")
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
 
     learn, held = train.part("train"), train.part("validation")
     known, checked = histograms(learn, method), histograms(held, method)

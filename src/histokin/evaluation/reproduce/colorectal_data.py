@@ -17,6 +17,7 @@ from histokin.evaluation.reproduce.pairs import Kind
 from histokin.evaluation.reproduce.records import load
 from histokin.evaluation.reproduce.run import Run
 from histokin.evaluation.synthetic.gland_grades import LABELS, gland_grades
+from histokin.extras import needed
 from histokin.training.class_labels import read_classes
 from histokin.training.class_split import split_classes
 from histokin.training.images import ImageSet
@@ -150,13 +151,8 @@ def folded(tiles: Tiles, count: int) -> list[Tiles]:
 
     Groups of what is left are the validation part. Raises :class:`UsageError` without scikit-learn.
     """
-    try:
-        from sklearn.model_selection import StratifiedGroupKFold
-    except ImportError:
-        raise UsageError(
-            "dividing groups into folds needs scikit-learn, which is not installed here",
-            remedy="pip install 'histokin[khan]'",
-        ) from None
+    needed("dividing groups into folds", "sklearn", extra="khan")
+    from sklearn.model_selection import StratifiedGroupKFold
 
     folds = StratifiedGroupKFold(count, shuffle=True, random_state=SPLIT_SEED)
     found = []

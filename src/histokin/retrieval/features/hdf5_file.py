@@ -16,7 +16,8 @@ import numpy as np
 from jaxtyping import Int32
 
 from histokin.archive.records import Source
-from histokin.errors import ImplausibleDimensions, UnreadableFile, UsageError
+from histokin.errors import ImplausibleDimensions, UnreadableFile
+from histokin.extras import loaded
 from histokin.retrieval.features.base import (
     MOST_COORDINATE,
     FeatureFormat,
@@ -103,13 +104,7 @@ def _names(leaving: Outgoing) -> list[str]:
 
 def require_h5py() -> Any:
     """The module. Raises :class:`UsageError` where it is not installed."""
-    try:
-        import h5py
-    except ImportError:
-        raise UsageError(
-            "HDF5 files need h5py, which is not installed", remedy="Install it with: pip install 'histokin[features]'"
-        ) from None
-    return h5py
+    return loaded("reading and writing HDF5 files", "h5py", extra="features")
 
 
 @contextmanager
