@@ -115,18 +115,14 @@ class AutoencoderTraining:
         write_autoencoder(self._kind, raw, out / UNTRAINED, self._profile.side, "nothing", "untrained")
         return {
             "images": self.counts,
-            "planned_steps": outcome.planned,
-            "stopped": outcome.stopped,
-            "seconds": outcome.seconds,
-            "cpu_seconds": outcome.cpu_seconds,
+            **outcome.course,
             "device": describe_device(self._device),
             "parameters": parameter_count(chosen),
             "selection": {"mse": task.best, "step": task.best_step, "of": min(SELECT_IMAGES, self.counts["select"])},
             "held_out": held_out,
             "better_than_untrained": held_out["trained"]["mse"] < held_out["untrained"]["mse"],
             "weights": {"file": manifest.file, "sha256": manifest.sha256, "difference_from_torch": difference},
-            "losses": outcome.history[-1] if outcome.history else {},
-            "history": list(outcome.history),
+            **outcome.curve,
         }
 
     def _picture(self, part: str, place: int) -> Picture:

@@ -175,12 +175,9 @@ class ClassifierTraining:
         return {
             "weights_at_start": self.start_name,
             "steps": {"done": outcome.steps, "published": self.published_steps},
-            "planned_steps": outcome.planned,
+            **outcome.course,
             "epochs": outcome.steps / self._order.steps_per_epoch,
             "steps_per_epoch": self._order.steps_per_epoch,
-            "stopped": outcome.stopped,
-            "seconds": outcome.seconds,
-            "cpu_seconds": outcome.cpu_seconds,
             "device": describe_device(self._device),
             "input_px": self._side,
             "parameters": sum(p.numel() for p in file_parameters(chosen)),
@@ -192,7 +189,7 @@ class ClassifierTraining:
             "temperature": temperature,
             **figures,
             "weights": {"file": file.file, "sha256": file.sha256, "difference_from_torch": differences},
-            "history": list(outcome.history),
+            **outcome.curve,
         }
 
     def _scale(self, mpp: float) -> float:

@@ -78,17 +78,14 @@ class DcnnTraining:
         manifest, difference = write_dcnn(chosen, out, self._profile.side, self._data, f"{outcome.steps} steps")
         write_dcnn(raw, out / UNTRAINED, self._profile.side, "nothing", "untrained")
         return {
-            "planned_steps": outcome.planned,
-            "stopped": outcome.stopped,
-            "seconds": outcome.seconds,
-            "cpu_seconds": outcome.cpu_seconds,
+            **outcome.course,
             "device": describe_device(self._device),
             "parameters": sum(p.numel() for p in chosen.parameters()),
             "selection": {"cross_entropy": task.best, "step": task.best_step},
             "held_out": {"images": len(test[1]), "trained": trained, "untrained": before},
             "better_than_untrained": trained["accuracy"] > before["accuracy"],
             "weights": {"file": ENCODER, "sha256": manifest.sha256, "difference_from_torch": difference},
-            "history": list(outcome.history),
+            **outcome.curve,
         }
 
     def _held(self, part: str) -> tuple[Batch, Numbers]:

@@ -72,6 +72,21 @@ class Outcome:
     stopped: Stopped
     history: tuple[dict[str, float], ...]
 
+    @property
+    def course(self) -> dict[str, Any]:
+        """How it went, for a report."""
+        return {
+            "planned_steps": self.planned,
+            "stopped": self.stopped,
+            "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
+        }
+
+    @property
+    def curve(self) -> dict[str, Any]:
+        """The last losses and all points of the loss curve, for a report."""
+        return {"losses": self.history[-1] if self.history else {}, "history": list(self.history)}
+
 
 def run(
     task: Task,

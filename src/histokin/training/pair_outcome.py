@@ -53,10 +53,7 @@ def pair_report(
 ) -> dict[str, Any]:
     """What every such training says of its course, its figures and the folder that it wrote."""
     return {
-        "planned_steps": outcome.planned,
-        "stopped": outcome.stopped,
-        "seconds": outcome.seconds,
-        "cpu_seconds": outcome.cpu_seconds,
+        **outcome.course,
         "device": describe_device(device),
         "parameters": {name: parameter_count(module) for name, module in modules.items()},
         "pairs": counts,
@@ -69,6 +66,5 @@ def pair_report(
         "held_out_was_learned_from": not counts["held_out"],
         "better_than_untrained": better,
         "representation": written,
-        "losses": outcome.history[-1] if outcome.history else {},
-        "history": list(outcome.history),
+        **outcome.curve,
     }

@@ -119,10 +119,7 @@ class GanTraining:
             and trained_figures.color_distance < untrained_figures.color_distance
         )
         return {
-            "planned_steps": outcome.planned,
-            "stopped": outcome.stopped,
-            "seconds": outcome.seconds,
-            "cpu_seconds": outcome.cpu_seconds,
+            **outcome.course,
             "device": device,
             "parameters": parameters,
             "held_out": {
@@ -133,8 +130,7 @@ class GanTraining:
             },
             "better_than_untrained": better,
             "weights": {"file": FILE, "sha256": sha256, "onnx_max_abs_difference": difference},
-            "losses": outcome.history[-1] if outcome.history else {},
-            "history": list(outcome.history),
+            **outcome.curve,
         }
 
 

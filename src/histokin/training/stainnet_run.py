@@ -152,10 +152,7 @@ class NetTraining:
         columns = {"source": source, "StainNet": made, "teacher": theirs, "untrained": raw}
         write_panel(columns, out / "samples.png")
         return {
-            "planned_steps": outcome.planned,
-            "stopped": outcome.stopped,
-            "seconds": outcome.seconds,
-            "cpu_seconds": outcome.cpu_seconds,
+            **outcome.course,
             "device": describe_device(self._device),
             "parameters": parameter_count(chosen),
             "selection": {"psnr": task.best, "step": task.best_step, "of": len(self._taught["select"])},
@@ -167,8 +164,7 @@ class NetTraining:
             },
             "better_than_untrained": trained["psnr"] > untrained["psnr"] and trained["ssim"] > untrained["ssim"],
             "weights": {"file": FILE, "sha256": file_digest(out / FILE), "digest": weights.digest},
-            "losses": outcome.history[-1] if outcome.history else {},
-            "history": list(outcome.history),
+            **outcome.curve,
         }
 
 

@@ -114,16 +114,13 @@ class TcNetTraining:
         manifest, difference = write_tc_net(trained, out, self._profile.side, self._data, f"{outcome.steps} steps")
         write_tc_net(raw, out / UNTRAINED, self._profile.side, "nothing", "untrained")
         return {
-            "planned_steps": outcome.planned,
-            "stopped": outcome.stopped,
-            "seconds": outcome.seconds,
-            "cpu_seconds": outcome.cpu_seconds,
+            **outcome.course,
             "device": describe_device(self._device),
             "parameters": sum(p.numel() for p in trained.parameters()),
             "held_out": {"images": len(self._held), **figures, "chance": _chance(len(self._pairs), len(self._held))},
             "better_than_untrained": _better(figures["trained"], figures["untrained"]),
             "weights": {"file": ENCODER, "sha256": manifest.sha256, "difference_from_torch": difference},
-            "history": list(outcome.history),
+            **outcome.curve,
         }
 
     def _figures(self, network: TcNet) -> dict[str, float]:

@@ -78,17 +78,14 @@ class Vgg19Training:
         _, difference = write_onnx(chosen, out / CLASSIFIER, self._profile.side, "logits")
         write_onnx(raw, out / UNTRAINED, self._profile.side, "logits")
         return {
-            "planned_steps": outcome.planned,
-            "stopped": outcome.stopped,
-            "seconds": outcome.seconds,
-            "cpu_seconds": outcome.cpu_seconds,
+            **outcome.course,
             "device": describe_device(self._device),
             "parameters": sum(p.numel() for p in chosen.parameters()),
             "selection": {"cross_entropy": task.best, "step": task.best_step},
             "held_out": {"images": len(test[1]), "trained": trained, "untrained": untrained},
             "better_than_untrained": trained["cross_entropy"] < untrained["cross_entropy"],
             "weights": {"file": CLASSIFIER, "difference_from_torch": difference},
-            "history": list(outcome.history),
+            **outcome.curve,
         }
 
     def _held(self, part: str) -> tuple[Batch, Numbers]:
