@@ -11,6 +11,9 @@ from histokin.evaluation.cross_modality.subjects import Subjects
 from histokin.evaluation.reproduce.cross_modality_plan import PLACED, rebuilt, translations
 from histokin.evaluation.reproduce.cross_modality_run import Scored
 
+FEW_GROUPS = 5
+"""With so many groups, or fewer, a bootstrap over them tells little."""
+
 SHORT = {"brightfield": "BF", "shg": "SHG", "ihc": "IHC", "dapi": "DAPI", "h&e": "H&E", "cd31": "CD31"}
 REPRESENTATIONS = {"none": "originals", "comir": "CoMIR", "cyclegan": "CycleGAN", "pix2pix": "pix2pix"}
 FEATURES = {
@@ -146,6 +149,14 @@ def plainly_reranked(depth: int) -> Way:
 def reranked(depth: int) -> Way:
     """The paper's method with its first answers re-ranked by the vocabulary that is there."""
     return Way(f"CoMIR + SURF, re-ranked {depth}, reused", "comir", f"rerank-{depth}-reused")
+
+
+def caution(subjects: Subjects) -> str:
+    """What has to be said of intervals over so few groups, "" where there are enough."""
+    groups = len({subjects.items[place].core for fold in subjects.folds for place in fold.test})
+    if groups > FEW_GROUPS:
+        return ""
+    return f" There are {groups} groups only: intervals are no wider than these differ, and tell nothing of others."
 
 
 def sides(subjects: Subjects) -> Sequence[tuple[int, str]]:

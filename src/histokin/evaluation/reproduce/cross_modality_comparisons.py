@@ -16,6 +16,7 @@ from histokin.evaluation.reproduce.cross_modality_answers import (
     Way,
     asked,
     both_directions,
+    caution,
     direction,
     plainly_reranked,
     reranked,
@@ -190,7 +191,7 @@ def untrained_table(run: Run, scored: Scored) -> Table | None:
     note = (
         "Trained minus untrained on the same transformed queries, both directions and all folds together: points with "
         "the 95 % interval, whole cores drawn. It helps where an interval leaves out zero."
-    )
+    ) + caution(scored.subjects)
     return Table(f"Trained against untrained on {scored.subjects.name}", columns, tuple(rows), note, run.command)
 
 
@@ -273,7 +274,7 @@ def improved_table(run: Run, scored: Scored) -> Table | None:
     note = (
         "Differences in points with their 95 % intervals, paired by query, whole cores drawn; CoMIR and PlaceNet are "
         "trained for the same minutes."
-    )
+    ) + caution(subjects)
     return Table(f"The improved method against the paper's on {subjects.name}", columns, tuple(rows), note, run.command)
 
 

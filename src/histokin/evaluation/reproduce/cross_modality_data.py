@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from histokin.errors import UsageError
+from histokin.evaluation.cross_modality.aligning import align
 from histokin.evaluation.cross_modality.folds import cross_validation, published_split
 from histokin.evaluation.cross_modality.subjects import Subjects, tiles, whole_cores
 from histokin.evaluation.reproduce.run import Run
@@ -140,21 +141,22 @@ def _sections(run: Run) -> Subjects | None:
     folder = run.share("cima-multistain")
     if folder is None:
         return None
-    names, sections = [], []
+    names, sections, agreed = [], [], []
     for path in sorted(folder.glob("*-He-*.jpg")):
         other = next(iter(sorted(folder.glob(f"*-CD31-*-{path.stem.rsplit('-', 1)[1]}.jpg"))), None)
         if other is None:
             continue
-        pictures = [_rgb(path), _rgb(other)]
-        height, width = (min(picture.shape[axis] for picture in pictures) for axis in (0, 1))
+        aligned = align(_rgb(path), _rgb(other))
         names.append(path.stem.rsplit("-", 1)[1])
-        sections.append((pictures[0][:height, :width], pictures[1][:height, :width]))
+        sections.append((aligned.fixed, aligned.moved))
+        agreed.append(f"{aligned.correlation:.2f}")
     if len(names) < 2:
         return None
     return tiles(
         SECTIONS,
-        "REAL: consecutive sections of lung lesions, H&E and CD31, only roughly aligned (not the same tissue, off by "
-        f"tens of pixels), in tiles of {SECTION_TILE} px; the test tiles are of the lesion that was not learned from",
+        "REAL: consecutive sections of lung lesions, H&E and CD31: not the same tissue but its neighbor, each "
+        f"pair laid over each other by one affine transform (correlation of their darkness {' and '.join(agreed)}), in "
+        f"tiles of {SECTION_TILE} px; the test tiles are of the lesion that was not learned from",
         pairs_from_arrays(("h&e", "cd31"), names, sections),
         SECTION_TILE,
         folds=len(names),

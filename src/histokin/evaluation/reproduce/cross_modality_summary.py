@@ -3,7 +3,7 @@
 from histokin.evaluation.cross_modality.locating import WITHIN_DEGREES, WITHIN_PX, figures
 from histokin.evaluation.cross_modality.mosaics import read
 from histokin.evaluation.cross_modality.scoring import chance, difference
-from histokin.evaluation.reproduce.cross_modality_answers import IMPROVED, PAPER, both_directions, sides
+from histokin.evaluation.reproduce.cross_modality_answers import IMPROVED, PAPER, both_directions, caution, sides
 from histokin.evaluation.reproduce.cross_modality_comparisons import signed, unshown
 from histokin.evaluation.reproduce.cross_modality_plan import LOCATED, locating
 from histokin.evaluation.reproduce.cross_modality_run import Scored
@@ -19,7 +19,7 @@ def summary(scored: Scored) -> str:
         return f"{subjects.name}: nothing was scored."
     luck = percent(chance(items)["Acc@1"])
     text = f"{subjects.name}, right first answer among {items} (chance {luck} %): {'; '.join(told)}."
-    return " ".join([text, *_placed(scored), *_unhelpful(scored)])
+    return " ".join([text + caution(subjects), *_placed(scored), *_unhelpful(scored)])
 
 
 def _first(scored: Scored, size: int, title: str) -> str:

@@ -10,6 +10,7 @@ from histokin.evaluation.reproduce.cross_modality_answers import (
     REPRESENTATIONS,
     Way,
     asked,
+    caution,
     direction,
     lines,
     short,
@@ -73,7 +74,7 @@ def figures_table(run: Run, scored: Scored, size: int, title: str) -> Table:
     note = (
         "Transformed queries of one modality against the untransformed items of the other, all folds together, in %. "
         "Intervals of 95 % by bootstrap over cores."
-    )
+    ) + caution(subjects)
     if len({row[2] for row in rows if row[2] is not None}) > 1:
         note += " Where queries are fewer, the method was asked with the first three transforms only, to save time."
     return Table(f"{subjects.name}, {title}: all methods", columns, tuple(rows), note, run.command)
