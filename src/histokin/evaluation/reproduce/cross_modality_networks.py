@@ -14,7 +14,7 @@ from histokin.evaluation.reproduce.run import Run
 from histokin.nets.comir_shape import DenseUnetShape
 from histokin.training.report import Trained, require_torch
 
-WEIGHT = {"comir": 5.0, "placenet": 5.0, "pix2pix": 3.0, "cyclegan": 3.0, "tc-net": 1.0}
+WEIGHT = {"comir": 5.0, "placenet": 5.0, "pix2pix": 3.0, "cyclegan": 3.0, "tc-net": 3.0}
 """How the minutes are shared among trainings of one set."""
 
 LONGEST = 20.0
