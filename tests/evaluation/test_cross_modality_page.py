@@ -161,7 +161,7 @@ def test_a_quick_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert any(title.startswith(name) for title in titles), name
     assert any(title.startswith("Figure 4b") for title in titles)
     assert titles[0] == "In short"
-    assert "the paper's method" in report["parts"][0]["text"]
+    assert "with the improved method" in report["parts"][0]["text"]
     assert "Within 16 px and 5 degrees in a mosaic" in report["parts"][0]["text"]
     assert any(title.startswith("Place and turn") for title in titles)
     assert not any("left out" in line for line in told), told

@@ -18,7 +18,8 @@ def summary(scored: Scored) -> str:
     if not told:
         return f"{subjects.name}: nothing was scored."
     luck = percent(chance(items)["Acc@1"])
-    text = f"{subjects.name}, right first answer among {items} (chance {luck} %): {'; '.join(told)}."
+    name = subjects.name[0].upper() + subjects.name[1:]
+    text = f"{name}: the first answer among {items} is right (chance {luck} %) for {'; for '.join(told)}."
     return " ".join([text + caution(subjects), *_placed(scored), *_unhelpful(scored)])
 
 
@@ -27,7 +28,8 @@ def _first(scored: Scored, size: int, title: str) -> str:
     if ours is None or theirs is None:
         return ""
     mine, paper = (percent(float((found.ranks <= 1).mean())) for found in (ours, theirs))
-    return f"{title} {mine} %, the paper's method {paper} %, {signed(difference(ours, theirs, 'Acc@1'))} points"
+    points = signed(difference(ours, theirs, "Acc@1"))
+    return f"the {title} in {mine} % with the improved method, {paper} % with the paper's, a difference of {points}"
 
 
 def _placed(scored: Scored) -> list[str]:
@@ -44,4 +46,4 @@ def _placed(scored: Scored) -> list[str]:
 
 def _unhelpful(scored: Scored) -> list[str]:
     names = unshown(scored)
-    return [f"Not shown to beat their untrained copies: {', '.join(names)}."] if names else []
+    return [f"Not shown to beat their untrained copies: {'; '.join(names)}."] if names else []
