@@ -44,6 +44,10 @@ class HistokinError(Exception):
         then = f". {self.remedy}" if self.remedy else ""
         return f"{where}{self.reason}{then}"
 
+    def to_dict(self) -> dict[str, str | None]:
+        """JSON-ready: path, reason and remedy."""
+        return {"path": self.path, "reason": self.reason, "remedy": self.remedy}
+
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.reason, self.remedy, self.path))
 

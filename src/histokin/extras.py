@@ -27,6 +27,12 @@ def needed(purpose: str, *modules: str, extra: str, error: type[HistokinError] =
 
 
 def loaded(purpose: str, module: str, *, extra: str, error: type[HistokinError] = UsageError) -> ModuleType:
-    """The module, imported. Raises ``error`` as :func:`needed` does."""
+    """The module, imported. Raises ``error`` as :func:`needed` does, and where what is installed does not import."""
     needed(purpose, module.partition(".")[0], extra=extra, error=error)
-    return importlib.import_module(module)
+    try:
+        return importlib.import_module(module)
+    except ImportError as broken:
+        raise error(
+            f"{purpose} needs {module}, which does not import here ({broken})",
+            remedy=f"pip install --force-reinstall 'histokin[{extra}]'",
+        ) from None

@@ -48,7 +48,7 @@ class Estimate:
             "patches": self.patches,
             "minutes": round(self.minutes, 4),
             "bytes": self.bytes,
-            "failed": [{"path": f.path, "reason": f.reason, "remedy": f.remedy} for f in self.failed],
+            "failed": [f.to_dict() for f in self.failed],
         }
 
 

@@ -35,7 +35,7 @@ class Normalized:
             "written": self.written,
             "kept": self.kept,
             "unchanged": [{"path": path, "reason": reason} for path, reason in self.unchanged],
-            "failed": [{"path": f.path, "reason": f.reason, "remedy": f.remedy} for f in self.failed],
+            "failed": [f.to_dict() for f in self.failed],
         }
 
 

@@ -20,6 +20,10 @@ class Failure:
         """The failure that an error tells of."""
         return cls(error.path or path, error.reason, error.remedy)
 
+    def to_dict(self) -> dict[str, str]:
+        """JSON-ready: path, reason and remedy."""
+        return {"path": self.path, "reason": self.reason, "remedy": self.remedy}
+
 
 @final
 @dataclass
@@ -53,7 +57,7 @@ class IndexReport:
         return {
             "slides": self.slides,
             "patches": self.patches,
-            "failed": [{"path": f.path, "reason": f.reason, "remedy": f.remedy} for f in self.failed],
+            "failed": [f.to_dict() for f in self.failed],
             "unchanged": self.unchanged,
             "relinked": self.relinked,
             "changed": self.changed,

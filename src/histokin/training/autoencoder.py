@@ -139,7 +139,7 @@ def train_autoencoder(
         "kind": kind,
         "profile": chosen.name,
         "style": used.name,
-        "failed": [{"path": e.path, "reason": e.reason, "remedy": e.remedy} for e in used.failed],
+        "failed": [e.to_dict() for e in used.failed],
     }
     return train(
         training,

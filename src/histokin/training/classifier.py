@@ -98,7 +98,7 @@ def _about(
         "network": network,
         "profile": profile.name,
         "style": images.name,
-        "failed": [{"path": e.path, "reason": e.reason, "remedy": e.remedy} for e in images.failed],
+        "failed": [e.to_dict() for e in images.failed],
         "class_names": classes,
         "normalizer": None if normalizer is None else normalizer.describe(),
     }

@@ -61,7 +61,7 @@ def train_pairs(
         "kind": kind,
         "modalities": list(pairs.modalities),
         "profile": chosen.name,
-        "failed": [{"path": e.path, "reason": e.reason, "remedy": e.remedy} for e in pairs.failed],
+        "failed": [e.to_dict() for e in pairs.failed],
     }
     return train(
         training,

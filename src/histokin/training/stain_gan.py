@@ -154,5 +154,5 @@ def _report(training: Any, configuration: dict[str, Any], steps: int) -> dict[st
         "steps": {"done": steps, "published": PUBLISHED_STEPS},
         "configuration": configuration,
         "images": training.counts,
-        "failed": [{"path": e.path, "reason": e.reason, "remedy": e.remedy} for e in failed],
+        "failed": [e.to_dict() for e in failed],
     }

@@ -196,5 +196,5 @@ def _report(training: Any, configuration: dict[str, Any], metadata: Mapping[str,
         "steps": {"done": steps, "published": PUBLISHED_STEPS},
         "configuration": configuration,
         "images": training.counts,
-        "failed": [{"path": e.path, "reason": e.reason, "remedy": e.remedy} for e in training.sources.failed],
+        "failed": [e.to_dict() for e in training.sources.failed],
     }

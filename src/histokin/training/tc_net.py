@@ -156,5 +156,5 @@ def _about(profile: TcNetProfile, anchor: str, pairs: PairSet, start: str | Path
         "anchor": anchor,
         "gallery": next(name for name in pairs.modalities if name != anchor),
         "start": "random weights" if start is None else str(start),
-        "failed": [{"path": one.path, "reason": one.reason, "remedy": one.remedy} for one in pairs.failed],
+        "failed": [one.to_dict() for one in pairs.failed],
     }

@@ -43,7 +43,7 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except HistokinError as error:
             if kwargs.get("as_json"):
-                print_json({"error": {"path": error.path, "reason": error.reason, "remedy": error.remedy}})
+                print_json({"error": error.to_dict()})
             click.echo(f"histokin: {error}", err=True)
             usage = isinstance(error, UsageError | ArchiveMissing | ArchiveExists)
             sys.exit(USAGE if usage else FAILED)

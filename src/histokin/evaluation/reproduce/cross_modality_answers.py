@@ -112,21 +112,17 @@ PAPER = Way("CoMIR + SURF (the paper's)", "comir", "surf")
 PLAIN = Way("CoMIR + SURF, no idf", "comir", "surf-plain")
 IMPROVED = Way("PlaceNet + placing (improved)", "placenet", PLACED)
 COMIR_PLACED = Way("CoMIR + placing", "comir", PLACED)
+TC_NET = Way("TC-Net", "tc-net", "tc-net")
+IMTDF = Way("IMTDF", "none", "imtdf")
 
 
 def ways(subjects: Subjects) -> tuple[Way, ...]:
     """All methods, as tables list them; what was not scored is left out there."""
-    bf, shg = (short(name) for name in subjects.modalities)
     shallow, deep = (depths(len(subjects.folds[0].repository)) * 2)[:2]
     found = [Way("random selection", "none", "random")]
     found += [Way(f"originals + {FEATURES[feature]}", "none", feature) for feature in FEATURES]
-    for method in ("cyclegan", "pix2pix"):
-        for towards, name in zip(translations(subjects, method), (bf, shg), strict=True):
-            found += [
-                Way(f"{REPRESENTATIONS[method]}, fake {name} + {FEATURES[feature]}", towards, feature)
-                for feature in ("sift", "surf", "surf-plain")
-            ]
-    found += [Way("TC-Net", "tc-net", "tc-net"), Way("IMTDF", "none", "imtdf")]
+    found += translated(subjects, ("sift", "surf", "surf-plain"))
+    found += [TC_NET, IMTDF]
     found += [Way(f"CoMIR + {FEATURES[feature]}", "comir", feature) for feature in ("sift", "resnet", "2dkd")]
     found += [PAPER, Way("CoMIR, untrained + SURF", "comir", "surf", False)]
     found += [
@@ -139,6 +135,16 @@ def ways(subjects: Subjects) -> tuple[Way, ...]:
     found += [COMIR_PLACED, Way("CoMIR, untrained + placing", "comir", PLACED, False)]
     found += [IMPROVED, Way("PlaceNet, untrained + placing", "placenet", PLACED, False)]
     return tuple(dict.fromkeys(found))
+
+
+def translated(subjects: Subjects, features: Sequence[str]) -> list[Way]:
+    """Images of one modality made into the other, by either method, towards either."""
+    return [
+        Way(f"{REPRESENTATIONS[method]}, fake {short(modality)} + {FEATURES[feature]}", towards, feature)
+        for method in ("cyclegan", "pix2pix")
+        for towards, modality in zip(translations(subjects, method), subjects.modalities, strict=True)
+        for feature in features
+    ]
 
 
 def plainly_reranked(depth: int) -> Way:

@@ -10,9 +10,10 @@ from histokin.evaluation.page.model import Note, Table
 from histokin.evaluation.reproduce.cross_modality_answers import (
     COMIR_PLACED,
     IMPROVED,
+    IMTDF,
     PAPER,
     PLAIN,
-    REPRESENTATIONS,
+    TC_NET,
     Way,
     asked,
     both_directions,
@@ -23,12 +24,13 @@ from histokin.evaluation.reproduce.cross_modality_answers import (
     short,
     sides,
     titled,
+    translated,
 )
 from histokin.evaluation.reproduce.cross_modality_networks import SEEDS, Models
-from histokin.evaluation.reproduce.cross_modality_plan import rebuilt, translations
+from histokin.evaluation.reproduce.cross_modality_plan import rebuilt
 from histokin.evaluation.reproduce.cross_modality_published import RERANKED, RIVAL_COLUMNS, RIVALS
 from histokin.evaluation.reproduce.cross_modality_run import Scored
-from histokin.evaluation.reproduce.cross_modality_tables import percent, printed
+from histokin.evaluation.reproduce.cross_modality_tables import accuracy, headline, percent, printed
 from histokin.evaluation.reproduce.run import Run
 from histokin.metrics.resampling import Interval
 
@@ -122,8 +124,8 @@ def table_three(run: Run, scored: Scored) -> list[Table]:
         ("proposed", plainly_reranked(deep)),
         ("proposed", Way("CoMIR + SURF, rebuilt", "comir", rebuilt(subjects))),
         ("improved", IMPROVED),
-        ("tc-net", Way("TC-Net", "tc-net", "tc-net")),
-        ("imtdf", Way("IMTDF", "none", "imtdf")),
+        ("tc-net", TC_NET),
+        ("imtdf", IMTDF),
     )
     made = []
     for (size, title), (letter, kind) in zip(sides(subjects), (("a", "full"), ("b", "patch")), strict=False):
@@ -134,7 +136,7 @@ def table_three(run: Run, scored: Scored) -> list[Table]:
                 found = asked(scored, way, size, 1 - asking, asking, moved=moved)
                 theirs = RIVALS[kind].get(key)
                 cells += [
-                    percent(float((found.ranks <= 2).mean())) if found else None,
+                    headline(found),
                     printed(theirs[place] if theirs else None),
                 ]
             if any(cell is not None for cell in cells[::2]):
@@ -183,7 +185,8 @@ def untrained_table(run: Run, scored: Scored) -> Table | None:
     """Every trained model minus its untrained copy on the same queries."""
     rows = [
         (title, name, *map(signed, parts.values()), _verdict(parts))
-        for title, name, parts in _trained_less_untrained(scored)
+        for size, title in sides(scored.subjects)[:2]
+        for name, parts in _trained_less_untrained(scored, size)
     ]
     if not rows:
         return None
@@ -197,30 +200,16 @@ def untrained_table(run: Run, scored: Scored) -> Table | None:
 
 def unshown(scored: Scored) -> list[str]:
     """Trained models of which no figure of whole items is shown to be above their untrained copy's."""
-    whole = scored.subjects.side
-    found = _trained_less_untrained(scored, sizes=(whole,))
-    return [name for _, name, parts in found if not any(part.low > 0 for part in parts.values())]
+    found = _trained_less_untrained(scored, scored.subjects.side)
+    return [name for name, parts in found if not any(part.low > 0 for part in parts.values())]
 
 
-def _trained_less_untrained(
-    scored: Scored, *, sizes: Sequence[int] | None = None
-) -> Iterator[tuple[str, str, dict[str, Interval]]]:
-    for size, title in sides(scored.subjects)[:2]:
-        for way in _learned(scored.subjects) if sizes is None or size in sizes else ():
-            one = both_directions(scored, way, size)
-            other = both_directions(scored, replace(way, trained=False), size)
-            if one is not None and other is not None:
-                parts = {name: difference(one, other, name) for name in ("Acc@1", "Acc@2", "MRR")}
-                yield title, way.title, parts
-
-
-def _learned(subjects: Subjects) -> list[Way]:
-    """Methods with a network that has an untrained copy."""
-    found = [PAPER, PLAIN, COMIR_PLACED, IMPROVED, Way("TC-Net", "tc-net", "tc-net")]
-    for method in ("cyclegan", "pix2pix"):
-        for towards, modality in zip(translations(subjects, method), subjects.modalities, strict=True):
-            found.append(Way(f"{REPRESENTATIONS[method]}, fake {short(modality)} + SURF", towards, "surf"))
-    return found
+def _trained_less_untrained(scored: Scored, size: int) -> Iterator[tuple[str, dict[str, Interval]]]:
+    for way in (PAPER, PLAIN, COMIR_PLACED, IMPROVED, TC_NET, *translated(scored.subjects, ("surf",))):
+        one = both_directions(scored, way, size)
+        other = both_directions(scored, replace(way, trained=False), size)
+        if one is not None and other is not None:
+            yield way.title, {name: difference(one, other, name) for name in ("Acc@1", "Acc@2", "MRR")}
 
 
 def _verdict(parts: Mapping[str, Interval]) -> str:
@@ -252,8 +241,8 @@ def improved_table(run: Run, scored: Scored) -> Table | None:
                         title,
                         name,
                         rival.title,
-                        percent(float((ours.ranks <= 1).mean())),
-                        percent(float((theirs.ranks <= 1).mean())),
+                        accuracy(ours, 1),
+                        accuracy(theirs, 1),
                         *map(signed, parts),
                         verdict,
                     )

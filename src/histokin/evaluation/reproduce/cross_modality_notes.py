@@ -20,7 +20,7 @@ from histokin.evaluation.reproduce.cross_modality_published import (
     within_moved,
 )
 from histokin.evaluation.reproduce.cross_modality_run import Scored
-from histokin.evaluation.reproduce.cross_modality_tables import percent
+from histokin.evaluation.reproduce.cross_modality_tables import accuracy, percent
 from histokin.evaluation.reproduce.orders import order_text
 from histokin.evaluation.reproduce.run import Run
 from histokin.metrics.ranking import bootstrap_interval
@@ -91,7 +91,7 @@ def aerial_note(scored: Scored) -> Note | None:
     if set(scored.subjects.modalities) != AERIAL:
         return None
     found = both_directions(scored, PAPER, scored.subjects.side)
-    ours = "not scored" if found is None else f"{percent(float((found.ranks <= 1).mean()))} %"
+    ours = "not scored" if found is None else f"{accuracy(found, 1)} %"
     return Note(
         "Aerial images", f"Average Acc@1 of both directions, transformed: {ours} here, {AERIAL_TOP_1} % in the paper."
     )

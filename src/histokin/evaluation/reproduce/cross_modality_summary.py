@@ -7,7 +7,7 @@ from histokin.evaluation.reproduce.cross_modality_answers import IMPROVED, PAPER
 from histokin.evaluation.reproduce.cross_modality_comparisons import signed, unshown
 from histokin.evaluation.reproduce.cross_modality_plan import LOCATED, locating
 from histokin.evaluation.reproduce.cross_modality_run import Scored
-from histokin.evaluation.reproduce.cross_modality_tables import percent
+from histokin.evaluation.reproduce.cross_modality_tables import accuracy, percent
 
 
 def summary(scored: Scored) -> str:
@@ -27,7 +27,7 @@ def _first(scored: Scored, size: int, title: str) -> str:
     ours, theirs = (both_directions(scored, way, size) for way in (IMPROVED, PAPER))
     if ours is None or theirs is None:
         return ""
-    mine, paper = (percent(float((found.ranks <= 1).mean())) for found in (ours, theirs))
+    mine, paper = accuracy(ours, 1), accuracy(theirs, 1)
     points = signed(difference(ours, theirs, "Acc@1"))
     return f"the {title} in {mine} % with the improved method, {paper} % with the paper's, a difference of {points}"
 

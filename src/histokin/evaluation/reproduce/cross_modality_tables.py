@@ -147,7 +147,12 @@ def _table_one_rows(scored: Scored, size: int, blocks: dict[tuple[str, str], Blo
 
 def headline(found: Answers | None) -> Percent | None:
     """Acc@2 in %."""
-    return None if found is None else percent(float((found.ranks <= 2).mean()))
+    return None if found is None else accuracy(found, 2)
+
+
+def accuracy(found: Answers, k: int) -> Percent:
+    """Acc@k in %."""
+    return percent(float((found.ranks <= k).mean()))
 
 
 def percent(share: float) -> Percent:

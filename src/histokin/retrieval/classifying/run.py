@@ -87,7 +87,7 @@ class Classified:
             "slides": [{**vars(row), "files": list(row.files)} for row in self.slides],
             "known": len(self.known),
             "right": self.right,
-            "failed": [{"path": f.path, "reason": f.reason, "remedy": f.remedy} for f in self.failed],
+            "failed": [f.to_dict() for f in self.failed],
         }
 
 

@@ -45,7 +45,7 @@ class PatchReport:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        failed = [{"path": f.path, "reason": f.reason, "remedy": f.remedy} for f in self.failed]
+        failed = [f.to_dict() for f in self.failed]
         return {**self.__dict__, "failed": failed}
 
 

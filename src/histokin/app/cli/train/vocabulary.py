@@ -79,7 +79,7 @@ def vocabulary(
         watch=_Log("described {} of {} images"),
         passes=_Log("learning the words: pass {} of {} is done"),
     )
-    failed = [{"path": one.path, "reason": one.reason, "remedy": one.remedy} for one in found.failed]
+    failed = [one.to_dict() for one in found.failed]
     if as_json:
         print_json({"folder": str(out), "encoder": made.spec.to_dict(), "learned": made.learned, "failed": failed})
     else:
